@@ -1,0 +1,14 @@
+//! Settings: from the environment, or `taskwire.toml` in the working directory; the environment wins.
+//!
+//! Each variable `TASKWIRE_X` is the key `x` (lower case) in the file. Everything is read and checked at start: a wrong or
+//! missing setting is one [`SettingError`] that names the variable and what it takes.
+
+mod api;
+mod common;
+mod indexer;
+mod source;
+
+pub use api::{ApiSettings, JwtSettings};
+pub use common::{CommonSettings, LogFormat, MongoSettings, TargetPolicy};
+pub use indexer::IndexerSettings;
+pub use source::{SettingError, Source};

@@ -1,0 +1,159 @@
+//! Where settings come from, and how one is read.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// One setting that is missing or wrong. Its text is one line.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingError {
+    /// Not set, and there is no default.
+    #[error("{variable} is not set: it takes {takes}")]
+    Missing {
+        /// The environment variable.
+        variable: String,
+        /// What it takes.
+        takes: String,
+    },
+    /// Set to something else than it takes.
+    #[error("{variable} is wrong ({why}): it takes {takes}")]
+    Wrong {
+        /// The environment variable.
+        variable: String,
+        /// What is wrong with it; never the value of a secret.
+        why: String,
+        /// What it takes.
+        takes: String,
+    },
+    /// `taskwire.toml` could not be read.
+    #[error("taskwire.toml cannot be read: {0}")]
+    File(String),
+}
+
+/// The environment and `taskwire.toml`, merged.
+pub struct Source(config::Config);
+
+impl Source {
+    /// Reads `taskwire.toml` (if it is there) and the environment.
+    ///
+    /// # Errors
+    /// [`SettingError::File`] if the file is no TOML.
+    pub fn load() -> Result<Self, SettingError> {
+        let file = config::File::new("taskwire.toml", config::FileFormat::Toml).required(false);
+        let environment = config::Environment::with_prefix("TASKWIRE").prefix_separator("_");
+        Self::build(config::Config::builder().add_source(file).add_source(environment))
+    }
+
+    /// Settings from pairs of key (lower case, without prefix) and value, for tests and embedding programs.
+    ///
+    /// # Errors
+    /// [`SettingError::File`] if a key is no valid path.
+    pub fn from_pairs(pairs: &[(&str, &str)]) -> Result<Self, SettingError> {
+        let mut builder = config::Config::builder();
+        for (key, value) in pairs {
+            builder = builder.set_override(*key, *value).map_err(|error| SettingError::File(error.to_string()))?;
+        }
+        Self::build(builder)
+    }
+
+    fn build(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<Self, SettingError> {
+        // The file's syntax errors span lines; a setting's message is one.
+        let one_line = |error: config::ConfigError| SettingError::File(error.to_string().replace('\n', " "));
+        builder.build().map(Self).map_err(one_line)
+    }
+
+    /// The text of `key`; empty counts as not set.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.0.get_string(key).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// The text of `key`, or `default`.
+    #[must_use]
+    pub fn text_or(&self, key: &str, default: &str) -> String {
+        self.text(key).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// The text of `key`, which must be set.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn required(&self, key: &str, takes: &str) -> Result<String, SettingError> {
+        self.text(key).ok_or_else(|| SettingError::Missing { variable: variable(key), takes: takes.to_owned() })
+    }
+
+    /// A value with a parser of its own.
+    ///
+    /// # Errors
+    /// [`SettingError::Wrong`].
+    pub fn parsed<T: FromStr>(&self, key: &str, default: T, takes: &str) -> Result<T, SettingError>
+    where
+        T::Err: Display,
+    {
+        self.text(key)
+            .map_or(Ok(default), |text| text.parse().map_err(|why: T::Err| wrong(key, why.to_string(), takes)))
+    }
+
+    /// A number within a range.
+    ///
+    /// # Errors
+    /// [`SettingError::Wrong`].
+    pub fn number(&self, key: &str, default: u64, range: RangeInclusive<u64>) -> Result<u64, SettingError> {
+        let takes = format!("a whole number from {} to {}", range.start(), range.end());
+        let value = self.parsed(key, default, &takes)?;
+        if range.contains(&value) { Ok(value) } else { Err(wrong(key, format!("{value} is out of range"), &takes)) }
+    }
+
+    /// A span of time given as a whole number of milliseconds (the key ends in `_ms`).
+    ///
+    /// # Errors
+    /// [`SettingError::Wrong`].
+    pub fn millis(&self, key: &str, default: u64, range: RangeInclusive<u64>) -> Result<Duration, SettingError> {
+        self.number(key, default, range).map(Duration::from_millis)
+    }
+
+    /// `true` or `false`.
+    ///
+    /// # Errors
+    /// [`SettingError::Wrong`].
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool, SettingError> {
+        match self.text(key).as_deref() {
+            None => Ok(default),
+            Some("true" | "1") => Ok(true),
+            Some("false" | "0") => Ok(false),
+            Some(_) => Err(wrong(key, "neither".to_owned(), "true or false")),
+        }
+    }
+
+    /// An address to listen on.
+    ///
+    /// # Errors
+    /// [`SettingError::Wrong`].
+    pub fn listen(&self, key: &str, default: SocketAddr) -> Result<SocketAddr, SettingError> {
+        self.parsed(key, default, "an address and port such as 127.0.0.1:8080")
+    }
+
+    /// A comma-separated list of CIDRs.
+    ///
+    /// # Errors
+    /// [`SettingError::Wrong`].
+    pub fn networks(&self, key: &str) -> Result<Vec<IpNet>, SettingError> {
+        let takes = "a comma-separated list of CIDRs such as 10.0.0.0/8,fd00::/8";
+        let Some(text) = self.text(key) else { return Ok(Vec::new()) };
+        text.split(',')
+            .map(|part| part.trim().parse().map_err(|_| wrong(key, format!("{:?} is no CIDR", part.trim()), takes)))
+            .collect()
+    }
+}
+
+fn variable(key: &str) -> String {
+    format!("TASKWIRE_{}", key.to_uppercase())
+}
+
+pub(super) fn wrong(key: &str, why: String, takes: &str) -> SettingError {
+    SettingError::Wrong { variable: variable(key), why, takes: takes.to_owned() }
+}

@@ -1,0 +1,16 @@
+//! Taskwire: task lifecycle events, derived exactly once from MongoDB's change streams and delivered as signed webhooks.
+//!
+//! This library holds what the two programs share: the settings ([`config`]), the documents ([`model`]) and their
+//! collections ([`store`]), how the task service's documents are read ([`mapping`]), and the security parts
+//! ([`secrets`], [`signing`], [`target_guard`]). `taskwire-api` adds the HTTP surface; the stages from change
+//! to delivery live in the package `taskwire-indexer`.
+
+pub mod config;
+pub mod mapping;
+pub mod model;
+pub mod secrets;
+pub mod signing;
+pub mod store;
+
+/// This build's version, as `--version`, `User-Agent` and metrics show it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,11 @@
+//! The documents Taskwire keeps, as types. Field names are the stored names.
+
+pub mod delivery;
+pub mod ids;
+pub mod task_event;
+pub mod webhook;
+
+pub use delivery::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, PayloadSummary};
+pub use ids::{DeliveryId, DocId, EventId, StreamTime};
+pub use task_event::{EventKind, TaskEvent};
+pub use webhook::{DisabledReason, EventFilter, Ordering, RetryPolicy, SecretState, Webhook};

@@ -1,0 +1,87 @@
+//! `taskEvents`: the append-only log of derived events, the truth about what happened.
+
+use bson::{DateTime, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{DocId, EventId, PayloadSummary};
+
+/// The six lifecycle events, in the order in which several events of one change are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum EventKind {
+    /// A task was inserted, or upserted by a replace.
+    #[serde(rename = "task.created")]
+    Created,
+    /// A task's status became completed.
+    #[serde(rename = "task.completed")]
+    Completed,
+    /// A completion was approved.
+    #[serde(rename = "task.approved")]
+    Approved,
+    /// A completion was rejected.
+    #[serde(rename = "task.rejected")]
+    Rejected,
+    /// Tasks passed their assignees among each other.
+    #[serde(rename = "task.swapped")]
+    Swapped,
+    /// Any other change of a tracked field.
+    #[serde(rename = "task.updated")]
+    Updated,
+}
+
+impl EventKind {
+    /// All kinds, in order.
+    pub const ALL: [Self; 6] =
+        [Self::Created, Self::Completed, Self::Approved, Self::Rejected, Self::Swapped, Self::Updated];
+
+    /// The name partners see.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "task.created",
+            Self::Completed => "task.completed",
+            Self::Approved => "task.approved",
+            Self::Rejected => "task.rejected",
+            Self::Swapped => "task.swapped",
+            Self::Updated => "task.updated",
+        }
+    }
+
+    /// The kind with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// One derived event, as it stands in `taskEvents`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskEvent {
+    /// The event's id, shown to partners as `id` and `webhook-id`.
+    #[serde(rename = "_id")]
+    pub id: EventId,
+    /// The group the task belonged to at the change.
+    pub group_id: DocId,
+    /// The task.
+    pub task_id: DocId,
+    /// Which of the six.
+    pub event: EventKind,
+    /// The change's own time in the database.
+    pub at: DateTime,
+    /// The change's cluster time.
+    pub cluster_time: Timestamp,
+    /// This task's event count, from 1.
+    pub sequence: i64,
+    /// Who made the change, where it is known.
+    pub actor_id: Option<String>,
+    /// What delivery lists show of it.
+    pub summary: PayloadSummary,
+    /// The exact body that every attempt and replay sends: compact JSON, fixed here.
+    pub body: String,
+    /// True if it came in through the inbound endpoint.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub echo: bool,
+    /// True if found while recovering a gap.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovered: bool,
+}

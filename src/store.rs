@@ -1,0 +1,37 @@
+//! The database: connecting to it, its clock, and one file for each collection of ours.
+//!
+//! The API and the indexer meet only here.
+
+mod clock;
+mod connect;
+mod indexes;
+
+pub use clock::ServerClock;
+pub use connect::{ConnectError, Store, connect};
+pub use indexes::ensure_indexes;
+
+/// Names of Taskwire's own collections.
+pub mod names {
+    /// What admins set up.
+    pub const WEBHOOKS: &str = "webhookConfigs";
+    /// One row for each event and webhook that wants it.
+    pub const DELIVERIES: &str = "webhookDeliveries";
+    /// The append-only log of derived events.
+    pub const EVENTS: &str = "taskEvents";
+    /// The fold: last known tracked fields of each task.
+    pub const SNAPSHOTS: &str = "taskSnapshots";
+    /// Resume token, lease, fencing epoch.
+    pub const CHECKPOINTS: &str = "watcherCheckpoints";
+    /// Each configuration as of each point of the stream.
+    pub const WEBHOOK_VERSIONS: &str = "webhookVersions";
+    /// Delivery health of each webhook.
+    pub const WEBHOOK_HEALTH: &str = "webhookHealth";
+    /// Changes that could not be understood.
+    pub const QUARANTINE: &str = "quarantinedChanges";
+    /// Intervals of the stream that were lost, and what was recovered.
+    pub const GAPS: &str = "gaps";
+    /// Receipts of inbound calls; their insert tells the watcher which writes came in through the inbound endpoint.
+    pub const RECEIPTS: &str = "inboundReceipts";
+    /// Who changed what in the group's integrations.
+    pub const AUDIT: &str = "integrationAudit";
+}

@@ -1,0 +1,42 @@
+//! The indexes, made at start by either program; making one that exists does nothing. `docs/COLLECTIONS.md` lists them.
+
+use bson::{Document, doc};
+use mongodb::IndexModel;
+use mongodb::options::IndexOptions;
+
+use super::{Store, names};
+
+/// Makes every index of Taskwire's own collections. Never touches a collection of the task service.
+///
+/// # Errors
+/// The driver's error, for instance a missing privilege.
+pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
+    let plain = |keys: Document| IndexModel::builder().keys(keys).build();
+    let named = |keys: Document, name: &str, filter: Document| {
+        let options = IndexOptions::builder().name(name.to_owned()).partial_filter_expression(filter).build();
+        IndexModel::builder().keys(keys).options(options).build()
+    };
+    let indexes: [(&str, Vec<IndexModel>); 3] = [
+        (names::WEBHOOKS, vec![plain(doc! { "groupId": 1 }), plain(doc! { "updatedAt": 1 })]),
+        (
+            names::DELIVERIES,
+            vec![
+                // The admin's list, newest first.
+                plain(doc! { "groupId": 1, "webhookId": 1, "createdAt": -1, "_id": -1 }),
+                // The claim: open rows only, so it is as small as the backlog. Covers the search for candidates.
+                named(
+                    doc! { "webhookId": 1, "due": 1, "_id": 1 },
+                    "open_by_webhook",
+                    doc! { "due": { "$exists": true } },
+                ),
+                // perTask order: the lowest open sequence of a task.
+                named(doc! { "webhookId": 1, "taskId": 1, "sequence": 1 }, "open_in_order", doc! { "ordered": true }),
+            ],
+        ),
+        (names::WEBHOOK_VERSIONS, vec![plain(doc! { "webhookId": 1, "at.t": -1, "at.i": -1, "at.n": -1 })]),
+    ];
+    for (collection, models) in indexes {
+        store.collection::<Document>(collection).create_indexes(models).await?;
+    }
+    Ok(())
+}
