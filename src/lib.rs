@@ -11,6 +11,7 @@ pub mod model;
 pub mod secrets;
 pub mod signing;
 pub mod store;
+pub mod target_guard;
 
 /// This build's version, as `--version`, `User-Agent` and metrics show it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
