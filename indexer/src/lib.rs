@@ -1,1 +1,5 @@
 //! x
+
+pub mod backoff;
+pub mod client;
+pub mod outcome;
