@@ -4,6 +4,7 @@
 
 mod clock;
 mod connect;
+pub mod health;
 mod indexes;
 
 pub use clock::ServerClock;
