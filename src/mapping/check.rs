@@ -79,6 +79,9 @@ fn fields(profile: &Profile) -> Result<(), MappingError> {
         return wrong("task.fields".into(), "holds more than 64 fields".into());
     }
     for (at, field) in profile.task.fields.iter().enumerate() {
+        if field.name.is_empty() || field.name.contains(['.', '$', '\0']) {
+            return wrong(format!("task.fields[{at}].name"), "takes a name without dots and dollars".into());
+        }
         let is_enum = field.kind == FieldType::Enum;
         if is_enum == field.names.is_empty() {
             return wrong(

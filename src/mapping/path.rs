@@ -32,7 +32,7 @@ impl Path {
         let mut segments = Vec::new();
         for part in text.split('.') {
             let (name, newest) = part.strip_suffix("[]").map_or((part, false), |name| (name, true));
-            if name.is_empty() || name.contains(['[', ']', '$']) {
+            if name.is_empty() || name.contains(['[', ']', '$', '\0']) {
                 return None;
             }
             segments.push(Segment::Key(name.to_owned()));
