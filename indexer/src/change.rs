@@ -3,6 +3,8 @@
 //! Reading happens once, at the stream's edge; what cannot be understood becomes [`What::Unreadable`] and is put aside
 //! with its raw document, never dropped and never an endless loop.
 
+use std::sync::Arc;
+
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, Timestamp};
 use taskwire::mapping::{HistoryShape, Mapping, Misfit, SwapRequestShape, TaskState, Value};
 use taskwire::model::{DocId, Webhook};
@@ -87,10 +89,10 @@ pub enum Gone {
 #[derive(Debug, Clone)]
 pub enum TaskWrite {
     /// A new document.
-    Insert(TaskState),
+    Insert(Arc<TaskState>),
     /// The whole document anew.
-    Replace(TaskState),
-    /// Parts of it; the raw `updateDescription`.
+    Replace(Arc<TaskState>),
+    /// Parts of it; the whole raw change, with its `updateDescription`.
     Update(RawDocumentBuf),
     /// Gone.
     Delete,
@@ -192,13 +194,10 @@ fn read_document(
     let id = || key.clone().ok_or_else(|| Misfit::new("_id", "neither an ObjectId nor a string"));
     if collection == mapping.task.collection {
         let write = match operation {
-            "insert" => TaskWrite::Insert(mapping.read_task(full()?)?),
-            "replace" => TaskWrite::Replace(mapping.read_task(full()?)?),
+            "insert" => TaskWrite::Insert(Arc::new(mapping.read_task(full()?)?)),
+            "replace" => TaskWrite::Replace(Arc::new(mapping.read_task(full()?)?)),
             "delete" => TaskWrite::Delete,
-            _ => {
-                let update = raw.get_document("updateDescription");
-                TaskWrite::Update(update.map_err(|_| Misfit::new("updateDescription", "missing"))?.to_owned())
-            }
+            _ => TaskWrite::Update(raw.to_owned()),
         };
         return Ok(What::Task { id: id()?, write });
     }

@@ -92,31 +92,33 @@ pub fn fold(
     mapping: &Mapping,
     at: StreamTime,
     last: Option<&Snapshot>,
-    write: TaskWrite,
+    write: &TaskWrite,
 ) -> Result<Option<Transition>, Misfit> {
     if last.is_some_and(|snapshot| at <= snapshot.at) {
         return Ok(None);
     }
     let before = last.and_then(|snapshot| snapshot.state.clone());
     let after = match (write, &before) {
-        (TaskWrite::Insert(state), _) => return Ok(Some(Transition::Created(Arc::new(state)))),
+        (TaskWrite::Insert(state), _) => return Ok(Some(Transition::Created(Arc::clone(state)))),
         (TaskWrite::Delete, None) => return Ok(None),
         (TaskWrite::Delete, Some(_)) => return Ok(Some(Transition::Deleted)),
-        (TaskWrite::Replace(state), _) => state,
-        (TaskWrite::Update(description), Some(before)) => apply(mapping, before, &description)?,
+        (TaskWrite::Replace(state), _) => Arc::clone(state),
+        (TaskWrite::Update(change), Some(before)) => Arc::new(apply(mapping, before, change)?),
         (TaskWrite::Update(_), None) => return Err(Misfit::new("_id", "update of a task whose state is not known")),
     };
     Ok(match before {
-        None => Some(Transition::Adopted(Arc::new(after))),
-        Some(before) if *before == after => None,
+        None => Some(Transition::Adopted(after)),
+        Some(before) if before == after => None,
         Some(before) => {
             let fields = FieldSet::difference(&before, &after);
-            Some(Transition::Changed { before, after: Arc::new(after), fields })
+            Some(Transition::Changed { before, after, fields })
         }
     })
 }
 
-fn apply(mapping: &Mapping, before: &TaskState, description: &RawDocument) -> Result<TaskState, Misfit> {
+fn apply(mapping: &Mapping, before: &TaskState, change: &RawDocument) -> Result<TaskState, Misfit> {
+    let description =
+        change.get_document("updateDescription").map_err(|_| Misfit::new("updateDescription", "missing"))?;
     let update = UpdateDescription {
         updated: description.get_document("updatedFields").ok(),
         removed: description.get_array("removedFields").ok(),
@@ -141,6 +143,10 @@ mod tests {
         mapping().read_task(&doc).unwrap()
     }
 
+    fn replace(state: TaskState) -> TaskWrite {
+        TaskWrite::Replace(Arc::new(state))
+    }
+
     fn at(time: u32, n: u32) -> StreamTime {
         StreamTime::new(Timestamp { time, increment: 1 }, n)
     }
@@ -153,16 +159,16 @@ mod tests {
     fn a_change_not_after_the_snapshot_is_dropped() {
         let group = ObjectId::new();
         let last = snapshot(state(group, "a", "u"), 5);
-        let write = || TaskWrite::Replace(state(group, "b", "u"));
-        assert_eq!(fold(&mapping(), at(5, 0), Some(&last), write()).unwrap(), None);
-        assert_eq!(fold(&mapping(), at(4, 9), Some(&last), write()).unwrap(), None);
-        assert!(fold(&mapping(), at(6, 0), Some(&last), write()).unwrap().is_some());
+        let write = replace(state(group, "b", "u"));
+        assert_eq!(fold(&mapping(), at(5, 0), Some(&last), &write).unwrap(), None);
+        assert_eq!(fold(&mapping(), at(4, 9), Some(&last), &write).unwrap(), None);
+        assert!(fold(&mapping(), at(6, 0), Some(&last), &write).unwrap().is_some());
     }
 
     #[test]
     fn a_replace_without_a_past_is_taken_as_state_only() {
-        let write = TaskWrite::Replace(state(ObjectId::new(), "a", "u"));
-        assert!(matches!(fold(&mapping(), at(1, 0), None, write).unwrap(), Some(Transition::Adopted(_))));
+        let write = replace(state(ObjectId::new(), "a", "u"));
+        assert!(matches!(fold(&mapping(), at(1, 0), None, &write).unwrap(), Some(Transition::Adopted(_))));
     }
 
     #[test]
@@ -170,19 +176,19 @@ mod tests {
         let group = ObjectId::new();
         let mut last = snapshot(state(group, "a", "u"), 5);
         last.state = None;
-        let write = TaskWrite::Insert(state(group, "a", "u"));
-        assert!(matches!(fold(&mapping(), at(6, 0), Some(&last), write).unwrap(), Some(Transition::Created(_))));
-        assert_eq!(fold(&mapping(), at(6, 0), Some(&last), TaskWrite::Delete).unwrap(), None);
+        let write = TaskWrite::Insert(Arc::new(state(group, "a", "u")));
+        assert!(matches!(fold(&mapping(), at(6, 0), Some(&last), &write).unwrap(), Some(Transition::Created(_))));
+        assert_eq!(fold(&mapping(), at(6, 0), Some(&last), &TaskWrite::Delete).unwrap(), None);
     }
 
     #[test]
     fn a_write_of_what_already_stood_adds_nothing_and_a_new_actor_alone_changes_no_field() {
         let group = ObjectId::new();
         let last = snapshot(state(group, "a", "u"), 5);
-        let same = TaskWrite::Replace(state(group, "a", "u"));
-        assert_eq!(fold(&mapping(), at(6, 0), Some(&last), same).unwrap(), None);
-        let other = TaskWrite::Replace(state(group, "a", "v"));
-        let Some(Transition::Changed { fields, .. }) = fold(&mapping(), at(6, 0), Some(&last), other).unwrap() else {
+        let same = replace(state(group, "a", "u"));
+        assert_eq!(fold(&mapping(), at(6, 0), Some(&last), &same).unwrap(), None);
+        let other = replace(state(group, "a", "v"));
+        let Some(Transition::Changed { fields, .. }) = fold(&mapping(), at(6, 0), Some(&last), &other).unwrap() else {
             panic!()
         };
         assert!(fields.is_empty());
@@ -190,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_update_of_an_unknown_task_is_a_misfit() {
-        let update: RawDocumentBuf = rawdoc! { "updatedFields": { "name": "x" } };
-        assert!(fold(&mapping(), at(1, 0), None, TaskWrite::Update(update)).is_err());
+        let update: RawDocumentBuf = rawdoc! { "updateDescription": { "updatedFields": { "name": "x" } } };
+        assert!(fold(&mapping(), at(1, 0), None, &TaskWrite::Update(update)).is_err());
     }
 }

@@ -9,6 +9,8 @@
 //! `fold`, `derive`, `swap`, `fan_out` and `actor` do no input or output.
 
 pub mod change;
+pub mod derive;
+pub mod fan_out;
 
 pub mod fold;
 pub mod snapshot;

@@ -16,25 +16,30 @@ pub enum SwapTeller {
     Request,
 }
 
-/// A swap that was told and whose other teller may still come.
+/// A swap that was told, and whether its other teller came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwapMark {
     /// The other task.
     pub with: DocId,
     /// Who told it.
     pub told_by: SwapTeller,
-    /// When, in seconds of stream time; it counts for [`SwapMark::LIFETIME`].
+    /// When, in seconds of stream time; the other teller is expected within [`SwapMark::LIFETIME`].
     pub at: u32,
+    /// The swap request, once one was seen.
+    pub request: Option<String>,
+    /// Whether both tellers came.
+    pub spent: bool,
 }
 
 impl SwapMark {
     /// Seconds of stream time in which the other teller of the same swap is expected.
     pub const LIFETIME: u32 = 600;
 
-    /// Whether this mark is of a swap with `with`, told by `teller`, not long before `now`.
+    /// Whether `teller` told the swap with `with` not long before `now`, and the other teller has not come yet.
     #[must_use]
-    pub fn covers(&self, with: &DocId, teller: SwapTeller, now: Timestamp) -> bool {
-        self.with == *with && self.told_by == teller && now.time.saturating_sub(self.at) <= Self::LIFETIME
+    pub fn awaits_other(&self, with: &DocId, teller: SwapTeller, now: Timestamp) -> bool {
+        let recent = now.time.saturating_sub(self.at) <= Self::LIFETIME;
+        self.with == *with && self.told_by == teller && !self.spent && recent
     }
 }
 
@@ -95,9 +100,7 @@ impl Snapshot {
             Some(state) => append_state(&mut doc, state, mapping),
         }
         if let Some(mark) = &self.swap {
-            let by_request = mark.told_by == SwapTeller::Request;
-            let at = i64::from(mark.at);
-            doc.append(cstr!("swap"), rawdoc! { "with": mark.with.to_string(), "byRequest": by_request, "at": at });
+            doc.append(cstr!("swap"), raw_mark(mark));
         }
         doc
     }
@@ -139,10 +142,26 @@ fn read_time(doc: &RawDocument) -> Option<StreamTime> {
     Some(StreamTime { t: part("t")?, i: part("i")?, n: part("n")? })
 }
 
+fn raw_mark(mark: &SwapMark) -> RawDocumentBuf {
+    let mut doc = rawdoc! {
+        "with": mark.with.to_string(), "byRequest": mark.told_by == SwapTeller::Request, "at": i64::from(mark.at),
+        "spent": mark.spent,
+    };
+    if let Some(request) = &mark.request {
+        doc.append(cstr!("request"), request.as_str());
+    }
+    doc
+}
+
 fn read_mark(doc: &RawDocument) -> Option<SwapMark> {
     let told_by = if doc.get_bool("byRequest").ok()? { SwapTeller::Request } else { SwapTeller::Transaction };
-    let at = u32::try_from(doc.get_i64("at").ok()?).ok()?;
-    Some(SwapMark { with: DocId::parse(doc.get_str("with").ok()?), told_by, at })
+    Some(SwapMark {
+        with: DocId::parse(doc.get_str("with").ok()?),
+        told_by,
+        at: u32::try_from(doc.get_i64("at").ok()?).ok()?,
+        request: doc.get_str("request").ok().map(ToOwned::to_owned),
+        spent: doc.get_bool("spent").unwrap_or(false),
+    })
 }
 
 fn append_state(doc: &mut RawDocumentBuf, state: &TaskState, mapping: &Mapping) {
@@ -210,7 +229,8 @@ mod tests {
         let mut snapshot = Snapshot::of_scan(DocId::Oid(ObjectId::new()), state, time);
         snapshot.sequence = 9;
         let with = DocId::Oid(ObjectId::new());
-        snapshot.swap = Some(SwapMark { with, told_by: SwapTeller::Request, at: 5 });
+        snapshot.swap =
+            Some(SwapMark { with, told_by: SwapTeller::Request, at: 5, request: Some("r".into()), spent: false });
         assert_eq!(Snapshot::from_raw(&snapshot.to_raw(&mapping), &mapping).unwrap(), snapshot);
         snapshot.state = None;
         snapshot.swap = None;
