@@ -8,9 +8,13 @@
 //!
 //! `fold`, `derive`, `swap`, `fan_out` and `actor` do no input or output.
 
+pub mod actor;
 pub mod change;
 pub mod derive;
 pub mod fan_out;
+pub mod judge;
+pub mod memory;
+pub mod progress;
 
 pub mod fold;
 pub mod snapshot;
