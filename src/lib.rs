@@ -13,6 +13,7 @@ pub mod shutdown;
 pub mod signing;
 pub mod store;
 pub mod telemetry;
+pub mod target_guard;
 
 /// This build's version, as `--version`, `User-Agent` and metrics show it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

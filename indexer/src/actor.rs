@@ -153,7 +153,7 @@ impl Hall {
             }
             let in_order = held.is_empty() || !tasks(&entry.part).any(|task| held.contains(task));
             let barrier = entry.part.gone.is_some();
-            if entry.is_ready() && in_order && !(barrier && !stay.is_empty()) {
+            if entry.is_ready() && in_order && (stay.is_empty() || !barrier) {
                 events += entry.part.events.len().max(1);
                 left.push(self.let_go(entry));
             } else {

@@ -163,7 +163,7 @@ fn what(raw: &RawDocument, mapping: &Mapping) -> What {
     }
     let key = raw.get_document("documentKey").ok().and_then(|key| key.get("_id").ok().flatten());
     let key = key.and_then(DocId::from_raw);
-    let read = read_document(raw, operation, collection, key.clone(), mapping);
+    let read = read_document(raw, operation, collection, key.as_ref(), mapping);
     read.unwrap_or_else(|misfit| What::Unreadable {
         key,
         collection: collection.to_owned(),
@@ -187,11 +187,11 @@ fn read_document(
     raw: &RawDocument,
     operation: &str,
     collection: &str,
-    key: Option<DocId>,
+    key: Option<&DocId>,
     mapping: &Mapping,
 ) -> Result<What, Misfit> {
     let full = || raw.get_document("fullDocument").map_err(|_| Misfit::new("fullDocument", "missing"));
-    let id = || key.clone().ok_or_else(|| Misfit::new("_id", "neither an ObjectId nor a string"));
+    let id = || key.cloned().ok_or_else(|| Misfit::new("_id", "neither an ObjectId nor a string"));
     if collection == mapping.task.collection {
         let write = match operation {
             "insert" => TaskWrite::Insert(Arc::new(mapping.read_task(full()?)?)),
