@@ -316,7 +316,9 @@ mod tests {
 
     #[test]
     fn no_configured_header_replaces_ours_or_steers_the_connection() {
-        for name in ["X-Signature", "webhook-id", "WEBHOOK-SIGNATURE", "Host", "transfer-encoding", "Proxy-Authorization"] {
+        for name in
+            ["X-Signature", "webhook-id", "WEBHOOK-SIGNATURE", "Host", "transfer-encoding", "Proxy-Authorization"]
+        {
             assert!(is_reserved_header(name), "{name}");
         }
         for name in ["Authorization", "X-Api-Key", "X-Signature-2", "Accept"] {

@@ -1,30 +1,12 @@
-//! `webhookHealth`: how each webhook's target fares. Kept apart from `webhookConfigs`, whose changes feed the stream.
+//! Writing `webhookHealth`: how each webhook's target fares. Kept apart from `webhookConfigs`, whose changes feed the stream.
+//!
+//! A document (`_id`: the webhook's id; times are server time) holds `lastSuccessAt`; `lastFailureAt` and `lastError` (a
+//! short reason without URL, secret or body) of the last failed attempt; and, absent while healthy, `failingSince`: the first
+//! failed attempt since the last success.
 
 use bson::{DateTime, Document, doc, oid::ObjectId};
-use serde::{Deserialize, Serialize};
 
 use super::{Store, names};
-
-/// One document of `webhookHealth`. Times are server time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WebhookHealth {
-    /// The webhook's id.
-    #[serde(rename = "_id")]
-    pub id: ObjectId,
-    /// The last 2xx.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_success_at: Option<DateTime>,
-    /// The last failed attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_failure_at: Option<DateTime>,
-    /// The first failed attempt since the last 2xx; absent while healthy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failing_since: Option<DateTime>,
-    /// Why the last failed attempt failed: a short reason without URL, secret or body.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<String>,
-}
 
 /// What happened to one webhook's attempts since the last write.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -10,16 +10,12 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use secrecy::{ExposeSecret, SecretString};
 use taskwire::config::TargetPolicy;
-use taskwire::model::{DeliveryId, EventId, EventKind, Ordering, RetryPolicy, Webhook};
+use taskwire::model::{DeliveryId, EventId, EventKind, Ordering, RetryPolicy, SealedField, Webhook};
 use taskwire::secrets::{MasterKeys, Sealed};
 use taskwire::signing::{Signer, SigningKey, is_reserved_header};
 use taskwire::target_guard;
 
 use crate::outcome::Failure;
-
-/// Sealed fields' names, as bound to their place.
-const SECRET: &str = "secret";
-const HEADERS: &str = "headers";
 
 /// Whether a webhook is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,26 +142,26 @@ impl Opener {
 
     fn prepare(&self, webhook: &Webhook) -> Result<Prepared, Failure> {
         let url = target_guard::check_url(&webhook.target_url, &self.policy).map_err(|_| Failure::BadTarget)?;
-        let mut signer = Signer::new(self.key(webhook.id, &webhook.secret.current)?);
+        let mut signer = Signer::new(self.key(webhook.id, SealedField::CurrentSecret, &webhook.secret.current)?);
         if let Some(previous) = &webhook.secret.previous {
             let until = webhook.secret.rotation_expires_at.map(|at| at.timestamp_millis() / 1000);
-            signer = signer.with_previous(self.key(webhook.id, previous)?, until);
+            signer = signer.with_previous(self.key(webhook.id, SealedField::PreviousSecret, previous)?, until);
         }
         Ok(Prepared { url, signer, headers: self.headers(webhook)? })
     }
 
-    fn key(&self, id: ObjectId, sealed: &Sealed) -> Result<SigningKey, Failure> {
-        SigningKey::new(&self.text(id, SECRET, sealed)?).map_err(|_| Failure::Secret)
+    fn key(&self, id: ObjectId, field: SealedField, sealed: &Sealed) -> Result<SigningKey, Failure> {
+        SigningKey::new(&self.text(id, field, sealed)?).map_err(|_| Failure::Secret)
     }
 
-    fn text(&self, id: ObjectId, field: &str, sealed: &Sealed) -> Result<SecretString, Failure> {
+    fn text(&self, id: ObjectId, field: SealedField, sealed: &Sealed) -> Result<SecretString, Failure> {
         self.keys.open(&Webhook::sealing_context(id, field), sealed).map_err(|_| Failure::Secret)
     }
 
     fn headers(&self, webhook: &Webhook) -> Result<HeaderMap, Failure> {
         let mut headers = HeaderMap::with_capacity(16);
         if let Some(sealed) = &webhook.headers {
-            let text = self.text(webhook.id, HEADERS, sealed)?;
+            let text = self.text(webhook.id, SealedField::Headers, sealed)?;
             let configured: BTreeMap<String, String> =
                 serde_json::from_str(text.expose_secret()).map_err(|_| Failure::Secret)?;
             for (name, value) in configured {

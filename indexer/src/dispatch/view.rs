@@ -1,8 +1,8 @@
 //! What the dispatcher knows of the webhooks: targets, secrets and whether they may be sent to, at most a second old.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bson::{DateTime, Document, doc, oid::ObjectId};
@@ -90,7 +90,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// Keeps a [`View`] up to date.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Looker {
     store: Store,
     opener: Opener,
