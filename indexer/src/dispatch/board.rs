@@ -209,7 +209,7 @@ impl Board {
 
     /// Forgets a lane of a webhook that is no more, once nothing of it is under way.
     pub(crate) fn forget(&mut self, id: ObjectId) {
-        if self.lanes.get(&id).is_some_and(|lane| lane.held() == 0 && !lane.in_ring && !lane.has_alarm) {
+        if self.lanes.get(&id).is_some_and(|lane| lane.held() == 0) {
             self.lanes.remove(&id);
         }
     }
