@@ -12,8 +12,8 @@ pub mod secrets;
 pub mod shutdown;
 pub mod signing;
 pub mod store;
-pub mod telemetry;
 pub mod target_guard;
+pub mod telemetry;
 
 /// This build's version, as `--version`, `User-Agent` and metrics show it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -9,14 +9,22 @@
 //! `fold`, `derive`, `swap`, `fan_out` and `actor` do no input or output.
 
 pub mod actor;
+pub mod bootstrap;
 pub mod change;
+pub mod checkpoint;
 pub mod derive;
 pub mod fan_out;
 pub mod judge;
+pub mod lag;
+pub mod leader;
+pub mod lease;
 pub mod memory;
 pub mod progress;
+pub mod record;
 
 pub mod fold;
 pub mod snapshot;
 pub mod swap;
+pub mod tail;
 pub mod unit;
+pub mod watch;
