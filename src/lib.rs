@@ -6,12 +6,14 @@
 //! to delivery live in the package `taskwire-indexer`.
 
 pub mod config;
+pub mod http;
 pub mod mapping;
 pub mod model;
 pub mod secrets;
 pub mod shutdown;
 pub mod signing;
 pub mod store;
+pub mod target_guard;
 pub mod telemetry;
 
 /// This build's version, as `--version`, `User-Agent` and metrics show it.
