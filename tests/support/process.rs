@@ -184,6 +184,15 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether it has ended; then the end of its log, else `None`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn ended(&mut self) -> Result<Option<String>> {
+        let ended = self.child.try_wait()?;
+        Ok(ended.map(|status| format!("{} ended with {status}: {}", self.program.name(), self.log_end())))
+    }
+
     /// Waits until `/readyz` answers 200.
     ///
     /// # Errors

@@ -151,6 +151,12 @@ impl Receiver {
         self.shared.log().received.clone()
     }
 
+    /// Takes everything received since the last call out of memory; totals go on.
+    #[must_use]
+    pub fn take_received(&self) -> Vec<Received> {
+        std::mem::take(&mut self.shared.log().received)
+    }
+
     /// What one path received, oldest first.
     #[must_use]
     pub fn received_at(&self, path: &str) -> Vec<Received> {

@@ -78,9 +78,9 @@ fn status_events(profile: Profile, before: &Task, after: &Task) -> Vec<EventKind
 
 /// Whether a tracked field changed that no specific event explains.
 fn unexplained(before: &Task, after: &Task, status_is_explained: bool, swapped: bool) -> bool {
-    (before.status != after.status && !status_is_explained)
-        || (before.review.map(|review| review.status) != after.review.map(|review| review.status)
-            && !status_is_explained)
+    let review = |task: &Task| task.review.map(|review| review.status);
+    let status_changed = before.status != after.status || review(before) != review(after);
+    (status_changed && !status_is_explained)
         || (before.assignee != after.assignee && !swapped)
         || before.name != after.name
         || before.description != after.description
