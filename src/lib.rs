@@ -9,8 +9,11 @@ pub mod config;
 pub mod mapping;
 pub mod model;
 pub mod secrets;
+pub mod shutdown;
 pub mod signing;
 pub mod store;
+pub mod target_guard;
+pub mod telemetry;
 
 /// This build's version, as `--version`, `User-Agent` and metrics show it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

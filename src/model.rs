@@ -8,4 +8,6 @@ pub mod webhook;
 pub use delivery::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, PayloadSummary};
 pub use ids::{DeliveryId, DocId, EventId, StreamTime};
 pub use task_event::{EventKind, TaskEvent};
-pub use webhook::{DisabledReason, EventFilter, Ordering, RetryPolicy, SecretState, Webhook};
+pub use webhook::{
+    DisabledReason, EventFilter, Ordering, RetryPolicy, SealedField, SecretState, Webhook, WebhookHealth,
+};

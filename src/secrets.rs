@@ -19,6 +19,21 @@ use sha2::{Digest, Sha256};
 #[serde(transparent)]
 pub struct Sealed(String);
 
+impl Sealed {
+    /// The sealed text; safe to store, of no use without the master key.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Sealed {
+    /// Takes any text: whether it is sealed shows when it is opened.
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
 /// Why a secret could not be opened, or a key not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {

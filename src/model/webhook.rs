@@ -162,11 +162,35 @@ pub struct Webhook {
     pub deleted_at: Option<DateTime>,
 }
 
-impl Webhook {
-    /// Associated data that binds a sealed field to this document.
+/// A sealed field of a [`Webhook`]. Each has a context of its own, so that a sealed text opens only in its own field of its
+/// own document: at a rotation the old secret is sealed anew as [`SealedField::PreviousSecret`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SealedField {
+    /// `secret.current`
+    CurrentSecret,
+    /// `secret.previous`
+    PreviousSecret,
+    /// `headers`: a JSON object of name and value.
+    Headers,
+}
+
+impl SealedField {
+    /// The field's path in the document, as it stands in the sealing context.
     #[must_use]
-    pub fn sealing_context(id: ObjectId, field: &str) -> String {
-        format!("webhookConfigs/{id}/{field}")
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CurrentSecret => "secret.current",
+            Self::PreviousSecret => "secret.previous",
+            Self::Headers => "headers",
+        }
+    }
+}
+
+impl Webhook {
+    /// Associated data that binds a sealed field to the document `id`: what `MasterKeys::seal` and `open` take.
+    #[must_use]
+    pub fn sealing_context(id: ObjectId, field: SealedField) -> String {
+        format!("webhookConfigs/{id}/{}", field.name())
     }
 
     /// Whether events are queued and sent at all.
@@ -174,4 +198,20 @@ impl Webhook {
     pub const fn is_live(&self) -> bool {
         self.enabled && self.deleted_at.is_none()
     }
+}
+
+/// One document of `webhookHealth`: how a webhook's deliveries fare. Written by dispatchers alone, and apart from the
+/// configuration so that it neither feeds the change stream nor changes an `ETag`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookHealth {
+    /// The webhook.
+    #[serde(rename = "_id")]
+    pub webhook_id: ObjectId,
+    /// When a partner last answered 2xx. Server time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success_at: Option<DateTime>,
+    /// When the present run of failures began; absent while the last attempt succeeded. Server time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<DateTime>,
 }

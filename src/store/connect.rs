@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bson::{Document, doc};
+use mongodb::error::ErrorKind;
 use mongodb::options::{ClientOptions, ReadConcern, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
@@ -31,6 +32,20 @@ pub enum ConnectError {
     /// The connection string is wrong.
     #[error("TASKWIRE_MONGODB_URI cannot be used: {0}")]
     BadUri(String),
+    /// The server does not take the user or password.
+    #[error("MongoDB refuses the user or password in TASKWIRE_MONGODB_URI: {0}")]
+    Refused(String),
+    /// Started with `--replSet`, but the set was never made.
+    #[error(
+        "this MongoDB was started with --replSet but its replica set was never initiated: run rs.initiate() once in mongosh"
+    )]
+    NotInitiated,
+    /// A member of another replica set than the one asked for.
+    #[error("this MongoDB belongs to the replica set {found:?}: put ?replicaSet={found} into TASKWIRE_MONGODB_URI")]
+    OtherSet {
+        /// The set's real name.
+        found: String,
+    },
     /// Nobody answers.
     #[error("no MongoDB answers at the address in TASKWIRE_MONGODB_URI: {0}")]
     Unreachable(String),
@@ -70,21 +85,23 @@ pub async fn connect(settings: &MongoSettings, program: &str) -> Result<Store, C
     options.write_concern.get_or_insert_with(WriteConcern::majority);
     options.read_concern.get_or_insert_with(ReadConcern::majority);
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(mongodb::options::ReadPreference::Primary));
-    let client = Client::with_options(options).map_err(|error| ConnectError::BadUri(describe(&error)))?;
+    let client = Client::with_options(options.clone()).map_err(|error| ConnectError::BadUri(describe(&error)))?;
     let db = client.database(&settings.database);
-    check_server(&db).await?;
-    Ok(Store { client, db })
+    match check_server(&db).await {
+        // The driver skips servers that are not the set that was asked for, so they look as if nobody answered.
+        Err(ConnectError::Unreachable(why)) => Err(look_closer(options, why).await),
+        Err(error) => Err(error),
+        Ok(()) => Ok(Store { client, db }),
+    }
 }
 
 async fn check_server(db: &Database) -> Result<(), ConnectError> {
-    let unreachable = |error: mongodb::error::Error| ConnectError::Unreachable(describe(&error));
-    let hello = db.run_command(doc! { "hello": 1 }).await.map_err(unreachable)?;
-    let is_replica_set = hello.contains_key("setName");
+    let hello = db.run_command(doc! { "hello": 1 }).await.map_err(failed)?;
     let is_mongos = hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
-    if !is_replica_set && !is_mongos {
-        return Err(ConnectError::Standalone);
+    if !hello.contains_key("setName") && !is_mongos {
+        return Err(not_a_member(&hello));
     }
-    let build: Document = db.run_command(doc! { "buildInfo": 1 }).await.map_err(unreachable)?;
+    let build: Document = db.run_command(doc! { "buildInfo": 1 }).await.map_err(failed)?;
     let version = build.get_str("version").unwrap_or("unknown").to_owned();
     let major = version.split('.').next().and_then(|part| part.parse::<u32>().ok());
     if major.is_none_or(|major| major < 5) {
@@ -93,7 +110,74 @@ async fn check_server(db: &Database) -> Result<(), ConnectError> {
     Ok(())
 }
 
+/// Asks each named server directly why the set could not be reached; the first that answers explains it.
+async fn look_closer(options: ClientOptions, why: String) -> ConnectError {
+    let wanted = options.repl_set_name.clone();
+    for host in options.hosts.clone() {
+        let mut direct = options.clone();
+        direct.hosts = vec![host];
+        direct.repl_set_name = None;
+        direct.load_balanced = None;
+        direct.direct_connection = Some(true);
+        direct.server_selection_timeout = Some(Duration::from_secs(2));
+        let Ok(client) = Client::with_options(direct) else { continue };
+        match client.database("admin").run_command(doc! { "hello": 1 }).await {
+            Ok(hello) => return explain(&hello, wanted.as_deref(), &why),
+            Err(error) if matches!(*error.kind, ErrorKind::Authentication { .. }) => return failed(error),
+            Err(_) => {}
+        }
+    }
+    ConnectError::Unreachable(why)
+}
+
+/// What one server's own `hello` says about a set that could not be reached.
+fn explain(hello: &Document, wanted: Option<&str>, why: &str) -> ConnectError {
+    let Ok(found) = hello.get_str("setName") else { return not_a_member(hello) };
+    if wanted.is_some_and(|wanted| wanted != found) {
+        return ConnectError::OtherSet { found: found.to_owned() };
+    }
+    let hosts: Vec<_> = hello.get_array("hosts").into_iter().flatten().filter_map(bson::Bson::as_str).collect();
+    ConnectError::Unreachable(format!(
+        "a member of {found} answers, but no primary at the addresses the set itself names ({}); {why}",
+        hosts.join(", ")
+    ))
+}
+
+/// A server that names no set: one that waits for `rs.initiate()` says so in its `hello`.
+fn not_a_member(hello: &Document) -> ConnectError {
+    if hello.get_bool("isreplicaset").unwrap_or(false) { ConnectError::NotInitiated } else { ConnectError::Standalone }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
+fn failed(error: mongodb::error::Error) -> ConnectError {
+    match *error.kind {
+        ErrorKind::Authentication { .. } => ConnectError::Refused(describe(&error)),
+        _ => ConnectError::Unreachable(describe(&error)),
+    }
+}
+
 /// The driver's message on one line, without the connection string's credentials (the driver prints none).
 fn describe(error: &mongodb::error::Error) -> String {
     error.kind.to_string().replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_names_no_set_is_standalone_or_waits_to_be_initiated() {
+        let standalone = explain(&doc! { "isWritablePrimary": true }, Some("rs0"), "x");
+        assert!(matches!(standalone, ConnectError::Standalone));
+        let waiting = explain(&doc! { "isreplicaset": true }, Some("rs0"), "x");
+        assert!(matches!(waiting, ConnectError::NotInitiated));
+    }
+
+    #[test]
+    fn another_sets_name_is_told_and_a_set_without_primary_may_pass() {
+        let hello = doc! { "setName": "other", "hosts": ["a:1", "b:2"] };
+        assert!(explain(&hello, Some("rs0"), "x").to_string().contains("?replicaSet=other"));
+        let no_primary = explain(&hello, Some("other"), "x");
+        assert!(no_primary.may_pass() && no_primary.to_string().contains("a:1, b:2"), "{no_primary}");
+    }
 }

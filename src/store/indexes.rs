@@ -16,7 +16,9 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
         let options = IndexOptions::builder().name(name.to_owned()).partial_filter_expression(filter).build();
         IndexModel::builder().keys(keys).options(options).build()
     };
-    let indexes: [(&str, Vec<IndexModel>); 3] = [
+    let unique =
+        |keys: Document| IndexModel::builder().keys(keys).options(IndexOptions::builder().unique(true).build()).build();
+    let indexes: [(&str, Vec<IndexModel>); 4] = [
         (names::WEBHOOKS, vec![plain(doc! { "groupId": 1 }), plain(doc! { "updatedAt": 1 })]),
         (
             names::DELIVERIES,
@@ -34,6 +36,8 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
             ],
         ),
         (names::WEBHOOK_VERSIONS, vec![plain(doc! { "webhookId": 1, "at.t": -1, "at.i": -1, "at.n": -1 })]),
+        // Each group's audit is numbered without holes; the index makes two changes at once take turns.
+        (names::AUDIT, vec![unique(doc! { "groupId": 1, "sequence": -1 })]),
     ];
     for (collection, models) in indexes {
         store.collection::<Document>(collection).create_indexes(models).await?;
