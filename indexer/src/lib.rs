@@ -13,18 +13,26 @@
 
 pub mod actor;
 pub mod backoff;
+pub mod bootstrap;
 pub mod change;
+pub mod checkpoint;
 pub mod claim;
 pub mod client;
 pub mod derive;
 pub mod dispatch;
 pub mod fan_out;
 pub mod judge;
+pub mod lag;
+pub mod leader;
+pub mod lease;
 pub mod memory;
 pub mod outcome;
 pub mod progress;
+pub mod record;
 
 pub mod fold;
 pub mod snapshot;
 pub mod swap;
+pub mod tail;
 pub mod unit;
+pub mod watch;

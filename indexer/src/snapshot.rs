@@ -132,8 +132,7 @@ impl Snapshot {
 }
 
 /// A place in the stream, as it is stored.
-#[must_use]
-pub fn raw_time(at: StreamTime) -> RawDocumentBuf {
+fn raw_time(at: StreamTime) -> RawDocumentBuf {
     rawdoc! { "t": i64::from(at.t), "i": i64::from(at.i), "n": i64::from(at.n) }
 }
 
