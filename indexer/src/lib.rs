@@ -1,1 +1,30 @@
-//! x
+//! The way of one task change, a file for each stage:
+//!
+//! [`watch`] reads the change stream and hands raw batches over → [`change`] reads one raw change → [`unit`] keeps one
+//! transaction's changes together → [`fold`] makes the next snapshot and the transition → [`derive`] names the events
+//! ([`swap`] judges a transaction's net effect) → [`fan_out`] picks the webhooks as of that point of the stream →
+//! [`actor`] waits for the history row that names who did it → [`record`] commits events, deliveries, snapshots and the
+//! position in one fenced transaction. [`lease`] decides which process does this; [`bootstrap`] gives it its past.
+//!
+//! `fold`, `derive`, `swap`, `fan_out` and `actor` do no input or output.
+
+pub mod actor;
+pub mod bootstrap;
+pub mod change;
+pub mod checkpoint;
+pub mod derive;
+pub mod fan_out;
+pub mod judge;
+pub mod lag;
+pub mod leader;
+pub mod lease;
+pub mod memory;
+pub mod progress;
+pub mod record;
+
+pub mod fold;
+pub mod snapshot;
+pub mod swap;
+pub mod tail;
+pub mod unit;
+pub mod watch;

@@ -1,0 +1,270 @@
+//! Waiting for the actor: the history row that follows a change names who made it.
+//!
+//! A row is given to the change it fits best: same task, `Changes` that do not contradict the transition. A part leaves
+//! when all its changes have their row or waited long enough; a task's own order is kept. A row that comes too late is
+//! dropped, never given to a later change: changes that left without theirs are remembered for a while, and such a row is
+//! matched against them too. Pure: the time is given.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use taskwire::mapping::{HistoryShape, Mapping, Value};
+use taskwire::model::DocId;
+
+use crate::change::HistoryRow;
+use crate::judge::{Need, Part};
+
+/// What a row fits, and how well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fit(u32);
+
+/// A part in the hall.
+#[derive(Debug)]
+struct Waiting {
+    part: Part,
+    arrived: Instant,
+    expired: bool,
+}
+
+impl Waiting {
+    fn is_ready(&self) -> bool {
+        self.expired || self.part.needs.is_empty()
+    }
+}
+
+/// A change that left without its row.
+#[derive(Debug)]
+struct Owed {
+    need: Need,
+    ms: i64,
+}
+
+/// Where parts wait for the rows that name their actors.
+#[derive(Debug)]
+pub struct Hall {
+    wait: Duration,
+    waiting: VecDeque<Waiting>,
+    owed: HashMap<DocId, VecDeque<Owed>>,
+    owed_count: usize,
+    stream_ms: i64,
+}
+
+impl Hall {
+    /// Changes that left without their row and are remembered, at most.
+    const OWED_MAX: usize = 10_000;
+    /// How long (stream time, milliseconds) a late row is expected.
+    const OWED_MS: i64 = 60_000;
+    /// Parts that wait, at most; beyond it the oldest leave without their rows.
+    const WAITING_MAX: usize = 20_000;
+
+    /// A hall in which each change waits at most `wait` for its row.
+    #[must_use]
+    pub fn new(wait: Duration) -> Self {
+        Self { wait, waiting: VecDeque::new(), owed: HashMap::new(), owed_count: 0, stream_ms: 0 }
+    }
+
+    /// Lets a part in.
+    pub fn enter(&mut self, part: Part, now: Instant) {
+        self.stream_ms = self.stream_ms.max(part.ms);
+        let expired = self.wait.is_zero();
+        self.waiting.push_back(Waiting { part, arrived: now, expired });
+    }
+
+    /// Notes how far the stream has come, in milliseconds of its own time.
+    pub fn stream_time(&mut self, ms: i64) {
+        self.stream_ms = self.stream_ms.max(ms);
+    }
+
+    /// Offers a row; the change it fits best gets its actor, or it is dropped as late.
+    pub fn offer(&mut self, row: &HistoryRow, mapping: &Mapping) {
+        let Some(history) = &mapping.history else { return };
+        let oldest = self.stream_ms - Self::OWED_MS;
+        let late = self.owed.get(&row.task).into_iter().flatten().enumerate().filter(|(_, owed)| owed.ms > oldest);
+        let late = late.filter_map(|(at, owed)| Some((fit(row, &owed.need, history, mapping)?, at)));
+        let late = best(late);
+        let mut waiting = Vec::new();
+        for (at, entry) in self.waiting.iter().enumerate().filter(|(_, entry)| !entry.expired) {
+            for (nth, need) in entry.part.needs.iter().enumerate().filter(|(_, need)| need.task == row.task) {
+                if let Some(fit) = fit(row, need, history, mapping) {
+                    waiting.push((fit, (at, nth)));
+                }
+            }
+        }
+        match (late, best(waiting.into_iter())) {
+            (Some((late, at)), Some((fit, _))) if late.0 >= fit.0 => self.settle(&row.task, at),
+            (Some((_, at)), None) => self.settle(&row.task, at),
+            (_, Some((_, (at, nth)))) => self.assign(at, nth, &row.actor),
+            (None, None) => {}
+        }
+    }
+
+    fn assign(&mut self, at: usize, nth: usize, actor: &str) {
+        let part = &mut self.waiting[at].part;
+        let need = part.needs.remove(nth);
+        for draft in &mut part.events[need.events] {
+            draft.actor.get_or_insert_with(|| actor.to_owned());
+        }
+    }
+
+    fn settle(&mut self, task: &DocId, at: usize) {
+        if let Some(owed) = self.owed.get_mut(task) {
+            owed.remove(at);
+            self.owed_count -= 1;
+            if owed.is_empty() {
+                self.owed.remove(task);
+            }
+        }
+    }
+
+    /// Marks what waited long enough: in stream time always, by the clock only once everything read was judged
+    /// (`drained`), so that a backlog is not taken for silence.
+    pub fn expire(&mut self, now: Instant, drained: bool) {
+        let wait_ms = i64::try_from(self.wait.as_millis()).unwrap_or(i64::MAX);
+        let crowded = self.waiting.len().saturating_sub(Self::WAITING_MAX);
+        for (at, entry) in self.waiting.iter_mut().enumerate() {
+            let by_stream = self.stream_ms - entry.part.ms > wait_ms;
+            let by_clock = drained && now.duration_since(entry.arrived) >= self.wait;
+            entry.expired |= by_stream || by_clock || at < crowded;
+        }
+    }
+
+    /// Lets everything go without waiting, before the collection of tasks goes away or the process stops.
+    pub fn expire_all(&mut self) {
+        self.waiting.iter_mut().for_each(|entry| entry.expired = true);
+    }
+
+    /// When the clock next lets something go.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.waiting.iter().find(|entry| !entry.is_ready()).map(|entry| entry.arrived + self.wait)
+    }
+
+    /// Takes out what is ready, in order, up to `limit` events; a task's later parts stay behind its earlier ones.
+    pub fn leave(&mut self, limit: usize) -> Vec<Part> {
+        let mut left = Vec::new();
+        let mut events = 0;
+        let mut held: HashSet<DocId> = HashSet::new();
+        let mut stay = VecDeque::with_capacity(self.waiting.len());
+        while let Some(entry) = self.waiting.pop_front() {
+            let full = !left.is_empty() && events + entry.part.events.len().max(1) > limit;
+            if full {
+                stay.push_back(entry);
+                break;
+            }
+            let in_order = held.is_empty() || !tasks(&entry.part).any(|task| held.contains(task));
+            let barrier = entry.part.gone.is_some();
+            if entry.is_ready() && in_order && (stay.is_empty() || !barrier) {
+                events += entry.part.events.len().max(1);
+                left.push(self.let_go(entry));
+            } else {
+                held.extend(tasks(&entry.part).cloned());
+                stay.push_back(entry);
+            }
+            if barrier {
+                break;
+            }
+        }
+        stay.append(&mut self.waiting);
+        self.waiting = stay;
+        left
+    }
+
+    fn let_go(&mut self, mut entry: Waiting) -> Part {
+        for need in std::mem::take(&mut entry.part.needs) {
+            self.owed_count += 1;
+            self.owed.entry(need.task.clone()).or_default().push_back(Owed { need, ms: entry.part.ms });
+        }
+        if self.owed_count > Self::OWED_MAX {
+            let oldest = self.stream_ms - Self::OWED_MS;
+            self.owed.retain(|_, list| {
+                list.retain(|owed| owed.ms > oldest);
+                !list.is_empty()
+            });
+            self.owed_count = self.owed.values().map(VecDeque::len).sum();
+            if self.owed_count > Self::OWED_MAX {
+                self.owed.clear();
+                self.owed_count = 0;
+            }
+        }
+        entry.part
+    }
+
+    /// Whether a part that could leave is in the hall.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        self.waiting.iter().any(Waiting::is_ready)
+    }
+
+    /// Parts in the hall.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+fn tasks(part: &Part) -> impl Iterator<Item = &DocId> {
+    part.snapshots.iter().map(|snapshot| &snapshot.id)
+}
+
+/// The best fit; among equals the first.
+fn best<T: Copy>(fits: impl Iterator<Item = (Fit, T)>) -> Option<(Fit, T)> {
+    fits.fold(None, |best: Option<(Fit, T)>, next| match best {
+        Some(best) if best.0.0 >= next.0.0 => Some(best),
+        _ => Some(next),
+    })
+}
+
+/// How many of the row's keys confirm the transition; `None` if one contradicts it or the action cannot have done it.
+fn fit(row: &HistoryRow, need: &Need, history: &HistoryShape, mapping: &Mapping) -> Option<Fit> {
+    let names = history.fits.get(&row.action)?;
+    let changed = |name: &String| {
+        if name == "*" { !need.fields.is_empty() } else { mapping.field(name).is_some_and(|at| need.fields.has(at)) }
+    };
+    if !names.iter().any(changed) {
+        return None;
+    }
+    let mut confirmed = 0;
+    for (key, text) in &row.changes {
+        for shape in &history.keys {
+            let Some(at) = mapping.field(&shape.field) else { continue };
+            let value = match key {
+                key if *key == shape.old => &need.before.values[at],
+                key if *key == shape.new => &need.after.values[at],
+                _ => continue,
+            };
+            match compare(value, text) {
+                Some(true) => confirmed += 1 + u32::from(need.fields.has(at)),
+                Some(false) => return None,
+                None => {}
+            }
+        }
+    }
+    Some(Fit(confirmed))
+}
+
+/// Whether a row's text says this value; `None` where that cannot be told (a name where the task has an id).
+fn compare(value: &Value, text: &str) -> Option<bool> {
+    match value {
+        Value::Null => text.is_empty().then_some(true),
+        Value::Text(name) => Some(**name == *text),
+        Value::Bool(flag) => {
+            text.parse::<bool>().ok().or_else(|| text.to_lowercase().parse().ok()).map(|said| said == *flag)
+        }
+        Value::Int(number) => text.parse::<i64>().ok().map(|said| said == *number),
+        Value::Oid(oid) => match DocId::parse(text) {
+            DocId::Oid(said) => Some(said == *oid),
+            DocId::Text(_) => None,
+        },
+        Value::Date(ms) => {
+            let said = chrono::DateTime::parse_from_rfc3339(text).ok();
+            // Rows keep 100 ns, BSON dates whole milliseconds.
+            said.map(|said| said.timestamp_millis() == *ms)
+        }
+    }
+}

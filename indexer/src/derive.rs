@@ -1,0 +1,351 @@
+//! Deriving: a transition gives the events whose rules hold, and the body that partners get. Pure and deterministic.
+
+use std::sync::Arc;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use taskwire::mapping::value::rfc3339;
+use taskwire::mapping::{Mapping, Show, TaskState, Value};
+use taskwire::model::{DocId, EventId, EventKind, PayloadSummary, StreamTime, TaskEvent};
+
+use crate::fan_out::Subscriber;
+use crate::fold::FieldSet;
+
+/// The mapping's rules, with fields as places.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    assignee: FieldSet,
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    event: EventKind,
+    when: Vec<When>,
+    explains: FieldSet,
+}
+
+#[derive(Debug, Clone)]
+struct When {
+    field: usize,
+    from: Vec<String>,
+    to: Vec<String>,
+    same: FieldSet,
+}
+
+impl Rules {
+    /// The rules of a checked mapping.
+    #[must_use]
+    pub fn of(mapping: &Mapping) -> Self {
+        let set = |names: &[String]| {
+            let fields = names.iter().filter_map(|name| mapping.field(name));
+            fields.fold(FieldSet::default(), |set, field| set.with(FieldSet::one(field)))
+        };
+        let mut rules: Vec<Rule> = mapping
+            .rules
+            .iter()
+            .map(|rule| Rule {
+                event: rule.event,
+                explains: set(&rule.explains),
+                when: rule
+                    .when
+                    .iter()
+                    .filter_map(|when| {
+                        let field = mapping.field(&when.field)?;
+                        Some(When { field, from: when.from.clone(), to: when.to.clone(), same: set(&when.same) })
+                    })
+                    .collect(),
+            })
+            .collect();
+        rules.sort_by_key(|rule| rule.event);
+        Self { rules, assignee: FieldSet::one(mapping.assignee()) }
+    }
+
+    /// The events of a change of `fields`, in order. `swap` says what a swap explains of it.
+    #[must_use]
+    pub fn events(&self, before: &TaskState, after: &TaskState, fields: FieldSet, swap: SwapPart) -> Vec<EventKind> {
+        let mut kinds = Vec::new();
+        let mut explained = FieldSet::default();
+        for rule in &self.rules {
+            if rule.when.iter().any(|when| when.holds(before, after, fields)) {
+                explained = explained.with(rule.explains);
+                if !kinds.contains(&rule.event) {
+                    kinds.push(rule.event);
+                }
+            }
+        }
+        match swap {
+            SwapPart::None => {}
+            SwapPart::Explained => explained = explained.with(self.assignee),
+            SwapPart::Told => {
+                explained = explained.with(self.assignee);
+                kinds.push(EventKind::Swapped);
+            }
+        }
+        if !fields.without(explained).is_empty() {
+            kinds.push(EventKind::Updated);
+        }
+        kinds
+    }
+}
+
+impl When {
+    fn holds(&self, before: &TaskState, after: &TaskState, fields: FieldSet) -> bool {
+        let is = |value: &Value, names: &[String]| matches!(value, Value::Text(text) if names.iter().any(|name| **name == **text));
+        fields.has(self.field)
+            && is(&after.values[self.field], &self.to)
+            && (self.from.is_empty() || is(&before.values[self.field], &self.from))
+            && fields.without(self.same) == fields
+    }
+}
+
+/// What a swap means for one change of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwapPart {
+    /// Nothing.
+    None,
+    /// The change of assignee is part of a swap told elsewhere.
+    Explained,
+    /// This change tells the swap.
+    Told,
+}
+
+/// A derived event, before its actor is known.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Its id.
+    pub id: EventId,
+    /// Which of the six.
+    pub kind: EventKind,
+    /// The task.
+    pub task: DocId,
+    /// The change's place in the stream.
+    pub at: StreamTime,
+    /// The change's own time, in milliseconds.
+    pub ms: i64,
+    /// The task's event count, this one included.
+    pub sequence: i64,
+    /// The state after.
+    pub state: Arc<TaskState>,
+    /// The state before, where there was one.
+    pub before: Option<Arc<TaskState>>,
+    /// The fields that changed.
+    pub fields: FieldSet,
+    /// Swaps: the task whose old assignee this one received, and the assignee before the whole transaction.
+    pub swap: Option<(DocId, Value)>,
+    /// Who did it, so far as it is known.
+    pub actor: Option<String>,
+    /// Whether it came in through the inbound endpoint.
+    pub echo: bool,
+    /// Who gets it.
+    pub subscribers: Vec<Subscriber>,
+}
+
+impl Draft {
+    /// The event as it is recorded: its body is fixed here.
+    #[must_use]
+    pub fn finish(&self, mapping: &Mapping) -> TaskEvent {
+        let changed = (0..mapping.task.fields.len()).filter(|at| self.fields.has(*at));
+        TaskEvent {
+            id: self.id.clone(),
+            group_id: self.state.group.clone(),
+            task_id: self.task.clone(),
+            event: self.kind,
+            at: bson::DateTime::from_millis(self.ms),
+            cluster_time: self.at.timestamp(),
+            sequence: self.sequence,
+            actor_id: self.actor.clone(),
+            summary: PayloadSummary {
+                status: self.state.values[mapping.status()].to_text(),
+                changed: changed.map(|at| mapping.task.fields[at].name.clone()).collect(),
+            },
+            // Serialising strings, numbers and maps with text keys into memory has no failing case.
+            body: serde_json::to_string(&Body { draft: self, mapping }).unwrap_or_default(),
+            echo: self.echo,
+            recovered: false,
+        }
+    }
+}
+
+struct Body<'a> {
+    draft: &'a Draft,
+    mapping: &'a Mapping,
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let draft = self.draft;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &draft.id)?;
+        map.serialize_entry("event", draft.kind.name())?;
+        map.serialize_entry("groupId", &draft.state.group.to_string())?;
+        map.serialize_entry("timestamp", &rfc3339(draft.ms))?;
+        map.serialize_entry("actorId", &draft.actor)?;
+        map.serialize_entry("data", &Data { draft, mapping: self.mapping })?;
+        map.end()
+    }
+}
+
+struct Data<'a> {
+    draft: &'a Draft,
+    mapping: &'a Mapping,
+}
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let draft = self.draft;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &draft.task.to_string())?;
+        for (field, value) in self.mapping.task.fields.iter().zip(&draft.state.values) {
+            if field.show == Show::Data {
+                map.serialize_entry(&field.name, value)?;
+            }
+        }
+        map.serialize_entry("updatedAt", &rfc3339(draft.ms))?;
+        map.serialize_entry("sequence", &draft.sequence)?;
+        if let Some((with, _)) = &draft.swap {
+            map.serialize_entry("swappedWithTaskId", &with.to_string())?;
+        }
+        map.serialize_entry("changes", &Changes { draft, mapping: self.mapping })?;
+        map.end()
+    }
+}
+
+struct Changes<'a> {
+    draft: &'a Draft,
+    mapping: &'a Mapping,
+}
+
+#[derive(serde::Serialize)]
+struct FromTo<'a> {
+    from: &'a Value,
+    to: &'a Value,
+}
+
+impl Serialize for Changes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let draft = self.draft;
+        let mut map = serializer.serialize_map(None)?;
+        let Some(before) = &draft.before else { return map.end() };
+        for (at, field) in self.mapping.task.fields.iter().enumerate() {
+            if !draft.fields.has(at) || field.show == Show::Never {
+                continue;
+            }
+            let net_from = draft.swap.as_ref().filter(|_| at == self.mapping.assignee()).map(|(_, from)| from);
+            let from = net_from.unwrap_or(&before.values[at]);
+            map.serialize_entry(&field.name, &FromTo { from, to: &draft.state.values[at] })?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{Document, RawDocumentBuf, Timestamp, doc, oid::ObjectId};
+
+    use super::*;
+
+    fn state(mapping: &Mapping, group: ObjectId, fields: Document) -> TaskState {
+        let mut doc = doc! { "GroupId": group, "groupId": group };
+        doc.extend(fields);
+        mapping.read_task(&RawDocumentBuf::try_from(&doc).unwrap()).unwrap()
+    }
+
+    fn kinds(profile: &str, before: Document, after: Document, swap: SwapPart) -> Vec<&'static str> {
+        let mapping = Mapping::load(profile).unwrap();
+        let group = ObjectId::new();
+        let (before, after) = (state(&mapping, group, before), state(&mapping, group, after));
+        let fields = FieldSet::difference(&before, &after);
+        Rules::of(&mapping).events(&before, &after, fields, swap).into_iter().map(EventKind::name).collect()
+    }
+
+    fn tracker(before: Document, after: Document) -> Vec<&'static str> {
+        kinds("tasks-tracker", before, after, SwapPart::None)
+    }
+
+    fn camel(before: Document, after: Document) -> Vec<&'static str> {
+        kinds("camel-case", before, after, SwapPart::None)
+    }
+
+    #[test]
+    fn the_rules_of_the_service_profile() {
+        let status = |status: i32| doc! { "Status": status, "Name": "n" };
+        assert_eq!(tracker(status(1), status(2)), ["task.completed"]);
+        assert_eq!(tracker(status(3), status(2)), ["task.completed"]);
+        assert_eq!(tracker(status(4), status(2)), ["task.completed", "task.approved"]);
+        assert_eq!(tracker(status(4), status(0)), ["task.rejected"]);
+        assert_eq!(tracker(status(4), status(1)), ["task.rejected"]);
+        assert_eq!(tracker(status(4), status(3)), ["task.updated"]);
+        assert_eq!(tracker(status(0), status(1)), ["task.updated"]);
+        assert_eq!(tracker(status(2), status(2)), [""; 0]);
+        assert_eq!(tracker(status(1), doc! { "Status": 2, "Name": "m" }), ["task.completed", "task.updated"]);
+        let assigned = |status: i32, user: &str| doc! { "Status": status, "AssignedUserId": user };
+        assert_eq!(tracker(assigned(4, "a"), assigned(1, "b")), ["task.updated"]);
+        assert_eq!(tracker(assigned(1, "a"), assigned(1, "b")), ["task.updated"]);
+    }
+
+    #[test]
+    fn the_rules_of_the_camel_case_profile() {
+        let status = |status: &str| doc! { "status": status };
+        let approval = |status: &str| doc! { "status": "Completed", "approval": { "status": status } };
+        assert_eq!(camel(status("InProgress"), status("Completed")), ["task.completed"]);
+        assert_eq!(camel(status("Completed"), status("Approved")), ["task.approved"]);
+        assert_eq!(camel(status("Completed"), status("Rejected")), ["task.rejected"]);
+        assert_eq!(camel(status("Completed"), status("Pending")), ["task.rejected"]);
+        assert_eq!(camel(approval("Pending"), approval("Approved")), ["task.approved"]);
+        assert_eq!(camel(approval("Pending"), approval("Rejected")), ["task.rejected"]);
+    }
+
+    #[test]
+    fn a_swap_explains_the_assignee_and_nothing_else() {
+        let task = |user: &str, name: &str| doc! { "Status": 1, "AssignedUserId": user, "Name": name };
+        let profile = "tasks-tracker";
+        assert_eq!(kinds(profile, task("a", "n"), task("b", "n"), SwapPart::Told), ["task.swapped"]);
+        assert_eq!(kinds(profile, task("a", "n"), task("b", "n"), SwapPart::Explained), [""; 0]);
+        assert_eq!(kinds(profile, task("a", "n"), task("b", "m"), SwapPart::Told), ["task.swapped", "task.updated"]);
+    }
+
+    #[test]
+    fn the_body_is_compact_json_in_the_promised_form_and_leaves_the_description_out() {
+        let mapping = Mapping::load("tasks-tracker").unwrap();
+        let group = ObjectId::parse_str("65a000000000000000000001").unwrap();
+        let with = |status: i32, description: &str| {
+            let due = bson::DateTime::from_millis(1_765_802_096_123);
+            let fields = doc! {
+                "Status": status, "Name": "wash \"up\"", "Description": description, "DueAt": due, "Difficulty": 3,
+                "RequiresApproval": false, "AssignedUserId": null,
+            };
+            Arc::new(state(&mapping, group, fields))
+        };
+        let (before, after) = (with(1, "old"), with(2, "new"));
+        let at = StreamTime::new(Timestamp { time: 1, increment: 1 }, 0);
+        let task = DocId::parse("65a000000000000000000002");
+        let draft = Draft {
+            id: EventId::from("evt_x".to_owned()),
+            kind: EventKind::Completed,
+            task,
+            at,
+            ms: 1_765_802_096_123,
+            sequence: 7,
+            fields: FieldSet::difference(&before, &after),
+            state: after,
+            before: Some(before),
+            swap: None,
+            actor: Some("u1".into()),
+            echo: false,
+            subscribers: Vec::new(),
+        };
+        let event = draft.finish(&mapping);
+        assert_eq!(
+            event.body,
+            concat!(
+                r#"{"id":"evt_x","event":"task.completed","groupId":"65a000000000000000000001","#,
+                r#""timestamp":"2025-12-15T12:34:56.123Z","actorId":"u1","data":{"id":"65a000000000000000000002","#,
+                r#""name":"wash \"up\"","status":"Completed","assignedUserId":null,"difficulty":3,"#,
+                r#""dueAt":"2025-12-15T12:34:56.123Z","requiresApproval":false,"#,
+                r#""updatedAt":"2025-12-15T12:34:56.123Z","sequence":7,"#,
+                r#""changes":{"status":{"from":"InProgress","to":"Completed"}}}}"#
+            )
+        );
+        assert_eq!(event.summary.changed, ["status", "description"]);
+    }
+}

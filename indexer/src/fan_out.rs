@@ -1,0 +1,188 @@
+//! Fanning out: which webhooks, as of that point of the stream, want an event. Pure.
+//!
+//! Configurations are folded from the same stream as the tasks and kept by version (`webhookVersions`), so that a watcher
+//! with a backlog does not apply today's webhooks to yesterday's changes.
+
+use std::collections::HashMap;
+
+use bson::{RawDocumentBuf, Timestamp, oid::ObjectId, rawdoc};
+use serde::{Deserialize, Serialize};
+use taskwire::model::{DocId, EventFilter, EventKind, Ordering, StreamTime, Webhook};
+
+/// What fan-out needs of a webhook as it was from a point of the stream on; one document of `webhookVersions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Version {
+    /// The webhook.
+    pub webhook_id: ObjectId,
+    /// Its group.
+    pub group_id: DocId,
+    /// From here on.
+    pub at: StreamTime,
+    /// Whether it was enabled and not deleted.
+    pub live: bool,
+    /// Why not: for the trace of an event that was not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Which events it wanted.
+    pub events: EventFilter,
+    /// Whether events of one task go in order.
+    pub ordering: Ordering,
+    /// Whether it left out what came in through the inbound endpoint.
+    pub skip_inbound_echoes: bool,
+}
+
+impl Version {
+    /// The version that a configuration begins at `at`.
+    #[must_use]
+    pub fn of(webhook: &Webhook, at: StreamTime) -> Self {
+        let reason = match (webhook.deleted_at, webhook.enabled) {
+            (Some(_), _) => Some("deleted".to_owned()),
+            (None, false) => Some("disabled".to_owned()),
+            (None, true) => None,
+        };
+        Self {
+            webhook_id: webhook.id,
+            group_id: webhook.group_id.clone(),
+            at,
+            live: webhook.is_live(),
+            reason,
+            events: webhook.events,
+            ordering: webhook.ordering,
+            skip_inbound_echoes: webhook.skip_inbound_echoes,
+        }
+    }
+
+    /// Its document's id: one version a webhook and point of the stream.
+    #[must_use]
+    pub fn key(&self) -> RawDocumentBuf {
+        let (t, i, n) = (i64::from(self.at.t), i64::from(self.at.i), i64::from(self.at.n));
+        rawdoc! { "w": self.webhook_id, "t": t, "i": i, "n": n }
+    }
+}
+
+/// A webhook that gets an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subscriber {
+    /// The webhook.
+    pub webhook: ObjectId,
+    /// Whether events of one task go in order to it.
+    pub ordering: Ordering,
+}
+
+/// All webhooks' versions that a change still to be read may need.
+#[derive(Debug, Default)]
+pub struct Versions {
+    /// Group → webhook → versions, oldest first.
+    groups: HashMap<DocId, HashMap<ObjectId, Vec<Version>>>,
+}
+
+impl Versions {
+    /// Takes a version; an older or known one changes nothing that is newer. False if it was known.
+    pub fn add(&mut self, version: Version) -> bool {
+        let versions = self.groups.entry(version.group_id.clone()).or_default().entry(version.webhook_id).or_default();
+        match versions.binary_search_by_key(&version.at, |known| known.at) {
+            Ok(_) => false,
+            Err(place) => {
+                versions.insert(place, version);
+                true
+            }
+        }
+    }
+
+    /// The newest version of a webhook.
+    #[must_use]
+    pub fn newest(&self, webhook: ObjectId) -> Option<&Version> {
+        self.groups.values().find_map(|webhooks| webhooks.get(&webhook)).and_then(|versions| versions.last())
+    }
+
+    /// Forgets what no change after `position` can need: all but the last version up to it.
+    pub fn prune(&mut self, position: Timestamp) {
+        let position = StreamTime::new(position, StreamTime::END);
+        for webhooks in self.groups.values_mut() {
+            webhooks.retain(|_, versions| {
+                let past = versions.partition_point(|version| version.at <= position);
+                versions.drain(..past.saturating_sub(1));
+                versions.len() > 1 || versions.iter().any(|version| version.live || version.at > position)
+            });
+        }
+        self.groups.retain(|_, webhooks| !webhooks.is_empty());
+    }
+
+    /// Who gets an event of `kind` in `group` at `at`, in the order of webhook ids.
+    #[must_use]
+    pub fn subscribers(&self, group: &DocId, at: StreamTime, kind: EventKind, echo: bool) -> Vec<Subscriber> {
+        let at = StreamTime { n: StreamTime::END, ..at };
+        let Some(webhooks) = self.groups.get(group) else { return Vec::new() };
+        let as_of = |versions: &Vec<Version>| {
+            let past = versions.partition_point(|version| version.at <= at);
+            let version = versions[..past].last()?;
+            let wants = version.live && version.events.wants(kind) && !(echo && version.skip_inbound_echoes);
+            wants.then_some(Subscriber { webhook: version.webhook_id, ordering: version.ordering })
+        };
+        let mut subscribers: Vec<_> = webhooks.values().filter_map(as_of).collect();
+        subscribers.sort_by_key(|subscriber| subscriber.webhook);
+        subscribers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time: u32) -> StreamTime {
+        StreamTime::new(Timestamp { time, increment: 1 }, 0)
+    }
+
+    fn version(webhook: ObjectId, time: u32, live: bool) -> Version {
+        Version {
+            webhook_id: webhook,
+            group_id: DocId::parse("g"),
+            at: at(time),
+            live,
+            reason: None,
+            events: EventFilter { task_created: true, ..EventFilter::default() },
+            ordering: Ordering::None,
+            skip_inbound_echoes: true,
+        }
+    }
+
+    fn count(versions: &Versions, time: u32, kind: EventKind, echo: bool) -> usize {
+        versions.subscribers(&DocId::parse("g"), at(time), kind, echo).len()
+    }
+
+    #[test]
+    fn an_event_goes_to_the_webhooks_as_they_were_at_its_point_of_the_stream() {
+        let webhook = ObjectId::new();
+        let mut versions = Versions::default();
+        assert!(versions.add(version(webhook, 20, false)));
+        assert!(versions.add(version(webhook, 10, true)));
+        assert!(!versions.add(version(webhook, 10, true)));
+        let counts: Vec<_> = [9, 10, 19, 20, 99].map(|t| count(&versions, t, EventKind::Created, false)).to_vec();
+        assert_eq!(counts, [0, 1, 1, 0, 0]);
+    }
+
+    #[test]
+    fn the_filter_and_the_echo_switch_are_obeyed() {
+        let mut versions = Versions::default();
+        versions.add(version(ObjectId::new(), 1, true));
+        assert_eq!(count(&versions, 5, EventKind::Updated, false), 0);
+        assert_eq!(count(&versions, 5, EventKind::Created, true), 0);
+        assert!(versions.subscribers(&DocId::parse("h"), at(5), EventKind::Created, false).is_empty());
+    }
+
+    #[test]
+    fn pruning_keeps_what_a_change_after_the_position_needs() {
+        let webhook = ObjectId::new();
+        let mut versions = Versions::default();
+        for (time, live) in [(1, true), (5, false), (10, true)] {
+            versions.add(version(webhook, time, live));
+        }
+        versions.prune(at(7).timestamp());
+        assert_eq!(count(&versions, 8, EventKind::Created, false), 0);
+        assert_eq!(count(&versions, 11, EventKind::Created, false), 1);
+        versions.add(version(webhook, 20, false));
+        versions.prune(at(30).timestamp());
+        assert!(versions.groups.is_empty());
+    }
+}

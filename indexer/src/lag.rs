@@ -1,0 +1,109 @@
+//! How far behind the watcher is, and how long its position still stays in the oplog.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bson::{Document, Timestamp, doc};
+use taskwire::store::Store;
+use tokio_util::sync::CancellationToken;
+
+/// Where this process stands in the stream. Shared between the tail, the metrics and readiness.
+#[derive(Debug, Clone, Default)]
+pub struct Tracker(Arc<Mutex<Standing>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    read: Option<Timestamp>,
+    reached: Option<Timestamp>,
+    stored: Option<Timestamp>,
+}
+
+impl Tracker {
+    fn change(&self, change: impl FnOnce(&mut Standing)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A change of this time was read.
+    pub fn read(&self, time: Timestamp) {
+        self.change(|standing| standing.read = Some(time));
+    }
+
+    /// Nothing waits before this time.
+    pub fn reach(&self, time: Timestamp) {
+        self.change(|standing| standing.reached = Some(time));
+    }
+
+    /// The position stored is of this time.
+    pub fn stored(&self, time: Timestamp) {
+        self.change(|standing| {
+            standing.stored = Some(time);
+            standing.reached = Some(standing.reached.map_or(time, |reached| later(reached, time)));
+        });
+    }
+
+    /// This process no longer tails: it knows no lag of its own.
+    pub fn forget(&self) {
+        self.change(|standing| *standing = Standing::default());
+    }
+
+    /// The place up to which nothing waits, if this process tails.
+    #[must_use]
+    pub fn reached(&self) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).reached
+    }
+
+    fn stored_time(&self) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).stored
+    }
+}
+
+fn later(one: Timestamp, other: Timestamp) -> Timestamp {
+    if (one.time, one.increment) >= (other.time, other.increment) { one } else { other }
+}
+
+/// Keeps the gauges of lag and oplog window true while this process tails; they are absent until known.
+pub async fn report(store: Store, tracker: Tracker, stop: CancellationToken) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    let mut ticks = 0u64;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = every.tick() => {}
+        }
+        if let Some(reached) = tracker.reached()
+            && let Ok(now) = cluster_time(&store).await
+        {
+            // Read before the cluster's time was asked for, so never negative but for ties.
+            metrics::gauge!("taskwire_resume_token_lag_seconds").set(seconds_between(reached, now));
+        }
+        if ticks.is_multiple_of(15)
+            && let Some(stored) = tracker.stored_time().or_else(|| tracker.reached())
+            && let Some(first) = oldest_oplog_entry(&store).await
+        {
+            metrics::gauge!("taskwire_oplog_window_remaining_seconds").set(seconds_between(first, stored));
+        }
+        ticks += 1;
+    }
+}
+
+fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
+    f64::from(to.time.saturating_sub(from.time))
+}
+
+/// The cluster's time: that of the primary's newest majority-committed write.
+///
+/// # Errors
+/// The driver's, or a reply without a time (never of a replica set).
+pub async fn cluster_time(store: &Store) -> mongodb::error::Result<Timestamp> {
+    let hello = store.db.run_command(doc! { "hello": 1 }).await?;
+    let last = hello.get_document("lastWrite").and_then(|last| last.get_document("majorityOpTime"));
+    let time = last.and_then(|time| time.get_timestamp("ts"));
+    Ok(time.map_err(|error| std::io::Error::other(format!("the server tells no optime: {error}")))?)
+}
+
+/// The time of the oldest entry of the oplog; `None` where it cannot be read.
+pub async fn oldest_oplog_entry(store: &Store) -> Option<Timestamp> {
+    let oplog = store.client.database("local").collection::<Document>("oplog.rs");
+    let first = oplog.find_one(doc! {}).sort(doc! { "$natural": 1 }).projection(doc! { "ts": 1 }).await.ok()??;
+    first.get_timestamp("ts").ok()
+}

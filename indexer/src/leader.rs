@@ -1,0 +1,205 @@
+//! Leading, term after term: stand by, take over, take the past in, tail; after any trouble begin again from the *stored*
+//! position, with backoff.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backoff::ExponentialBackoffBuilder;
+use backoff::backoff::Backoff;
+use taskwire::config::IndexerSettings;
+use taskwire::store::{ServerClock, Store};
+use taskwire::telemetry::{Readiness, StatusBoard};
+use tokio_util::sync::CancellationToken;
+
+use crate::bootstrap::{Bootstrap, load_versions};
+use crate::checkpoint::Checkpoint;
+use crate::lag::Tracker;
+use crate::lease::{self, Held};
+use crate::record::{RecordError, Recorder};
+use crate::tail::{Tail, TailEnd, TailOptions};
+use crate::watch::{self, StreamEnd};
+
+/// A tail that lasted so long was no false start: the next trouble is waited for from the shortest pause on.
+const STEADY: Duration = Duration::from_secs(5);
+
+/// What a leader works with.
+#[derive(Clone)]
+pub struct Leader {
+    /// The database.
+    pub store: Store,
+    /// The settings.
+    pub settings: Arc<IndexerSettings>,
+    /// The server's clock.
+    pub clock: ServerClock,
+    /// This process's name in the lease.
+    pub owner: String,
+    /// What `/readyz` answers.
+    pub status: StatusBoard,
+    /// Where the tail stands.
+    pub tracker: Tracker,
+}
+
+/// How a term ended.
+enum TermEnd {
+    Stopped,
+    LostLease,
+    Trouble { reason: String, by_time: bool },
+}
+
+impl Leader {
+    /// Leads whenever it can, until stopped.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut pause = ExponentialBackoffBuilder::new()
+            .with_initial_interval(Duration::from_millis(100))
+            .with_max_interval(Duration::from_secs(10))
+            .with_max_elapsed_time(None)
+            .build();
+        while !stop.is_cancelled() {
+            metrics::gauge!("taskwire_watcher_leader").set(0.0);
+            let standing = || self.status.set(Readiness::Ready);
+            let held = lease::stand_by(&self.store, &self.owner, self.settings.lease, &stop, standing).await;
+            match held {
+                Ok(None) => return,
+                Ok(Some(held)) => {
+                    metrics::gauge!("taskwire_watcher_leader").set(1.0);
+                    self.term(held, &stop, &mut pause).await;
+                    self.tracker.forget();
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "standing by failed; trying again");
+                    self.status.set(Readiness::NotReady(format!("the database cannot be used: {}", error.kind)));
+                    wait(&mut pause, &stop).await;
+                }
+            }
+        }
+    }
+
+    /// One epoch: tails again and again until the lease is lost or the process stops.
+    async fn term(&self, held: Held, stop: &CancellationToken, pause: &mut impl Backoff) {
+        let over = stop.child_token();
+        let keeping = tokio::spawn(lease::keep(self.store.clone(), held.epoch, self.settings.lease, over.clone()));
+        let mut by_time = false;
+        loop {
+            match self.tail(held.epoch, by_time, &over, pause).await {
+                TermEnd::Stopped => break,
+                TermEnd::LostLease => {
+                    tracing::warn!(epoch = held.epoch, "another process leads now; standing by");
+                    break;
+                }
+                TermEnd::Trouble { reason, by_time: next } => {
+                    by_time = next;
+                    self.status.set(Readiness::NotReady(reason));
+                    wait(pause, stop).await;
+                }
+            }
+        }
+        over.cancel();
+        // The beat's task ends at the cancellation; its last renewal must not come after the release.
+        let _ended = keeping.await;
+        lease::release(&self.store, held.epoch).await;
+    }
+
+    /// From the stored position on, until something ends it.
+    async fn tail(&self, epoch: i64, by_time: bool, stop: &CancellationToken, pause: &mut impl Backoff) -> TermEnd {
+        match self.try_tail(epoch, by_time, stop, pause).await {
+            Ok(end) => end,
+            Err(RecordError::Fenced { .. }) => TermEnd::LostLease,
+            Err(error) => {
+                tracing::warn!(%error, "tailing is begun again from the stored position");
+                TermEnd::Trouble { reason: error.to_string(), by_time: false }
+            }
+        }
+    }
+
+    async fn try_tail(
+        &self,
+        epoch: i64,
+        by_time: bool,
+        stop: &CancellationToken,
+        pause: &mut impl Backoff,
+    ) -> Result<TermEnd, RecordError> {
+        let fenced = RecordError::Fenced { epoch };
+        let mut checkpoint = Checkpoint::read(&self.store).await?.filter(|now| now.epoch == epoch).ok_or(fenced)?;
+        let mapping = &self.settings.common.mapping;
+        if !checkpoint.bootstrapped {
+            self.status.set(Readiness::NotReady("first start: taking in the tasks as they are".into()));
+            match Bootstrap::new(&self.store, mapping, checkpoint).await?.run(stop).await? {
+                Some(done) => checkpoint = done,
+                None => return Ok(TermEnd::Stopped),
+            }
+        }
+        let hash = watch::pipeline_hash(mapping);
+        let Some(mut position) = checkpoint.position() else {
+            return Ok(trouble("the stored position has no time: run `taskwire-indexer checkpoint reset --to now`"));
+        };
+        if by_time || checkpoint.pipeline.as_ref().is_some_and(|stored| *stored != hash) {
+            tracing::info!("going on by cluster time: the stored token cannot be used; the overlap is dropped");
+            position.token = None;
+        }
+        let versions = load_versions(&self.store, position.time).await?;
+        self.clock.calibrate(&self.store.db).await?;
+        let recorder =
+            Recorder::new(self.store.clone(), Arc::clone(mapping), self.clock.clone(), &checkpoint, hash).await?;
+        let options = TailOptions {
+            batch_max: self.settings.batch_max,
+            actor_wait: self.settings.actor_wait,
+            idle_checkpoint: self.settings.idle_checkpoint,
+        };
+        self.tracker.stored(position.time);
+        let tail = Tail::new(self.store.clone(), Arc::clone(mapping), versions, options, self.tracker.clone());
+        let reading = stop.child_token();
+        let feed = watch::start(
+            self.store.clone(),
+            Arc::clone(mapping),
+            &position,
+            self.settings.stream_await,
+            reading.clone(),
+        );
+        self.status.set(Readiness::Ready);
+        let begun = Instant::now();
+        let end = tail.run(feed, recorder, stop).await;
+        if begun.elapsed() > STEADY {
+            pause.reset();
+        }
+        reading.cancel();
+        Ok(match end {
+            TailEnd::Stopped => TermEnd::Stopped,
+            TailEnd::Record(error) => return Err(error),
+            TailEnd::Load(error) => {
+                tracing::warn!(%error, "tailing is begun again from the stored position");
+                TermEnd::Trouble { reason: error.to_string(), by_time: false }
+            }
+            TailEnd::Stream(end) => after_stream(&end),
+        })
+    }
+}
+
+/// What follows the stream's end, by its kind.
+fn after_stream(end: &StreamEnd) -> TermEnd {
+    match end {
+        StreamEnd::Broken(_) => {
+            tracing::warn!(%end, "the stream is opened again at the stored position");
+            TermEnd::Trouble { reason: end.to_string(), by_time: false }
+        }
+        StreamEnd::TokenRefused { .. } => {
+            tracing::warn!(%end, "the stream is opened again by the position's time");
+            TermEnd::Trouble { reason: end.to_string(), by_time: true }
+        }
+        StreamEnd::PositionLost { .. } | StreamEnd::NotAllowed { .. } => {
+            tracing::error!(%end, "the stream cannot be opened; trying again");
+            TermEnd::Trouble { reason: end.to_string(), by_time: false }
+        }
+    }
+}
+
+fn trouble(reason: &str) -> TermEnd {
+    TermEnd::Trouble { reason: reason.to_owned(), by_time: false }
+}
+
+async fn wait(pause: &mut impl Backoff, stop: &CancellationToken) {
+    let length = pause.next_backoff().unwrap_or(Duration::from_secs(10));
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(length) => {}
+    }
+}

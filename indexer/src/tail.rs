@@ -1,0 +1,348 @@
+//! Tailing: the stages joined up, from the stream to the recorder.
+//!
+//! Batches grow with the load: while one is being recorded, what is read meanwhile becomes the next, so that an idle
+//! system records one change at once and a busy one about a thousand. Memory is bounded: beyond a number of parts on
+//! their way nothing more is read.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bson::{RawDocumentBuf, doc};
+use futures::TryStreamExt;
+use mongodb::Collection;
+use taskwire::mapping::Mapping;
+use taskwire::model::DocId;
+use taskwire::store::{Store, names};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::actor::Hall;
+use crate::change::{Change, SwapApproval, What, swap_tasks};
+use crate::checkpoint::token_time;
+use crate::fan_out::Versions;
+use crate::judge::Judge;
+use crate::lag::Tracker;
+use crate::memory::{LoadError, Memory};
+use crate::progress::{Position, Progress};
+use crate::record::{Batch, RecordError, Recorder};
+use crate::unit::{Assembler, Unit};
+use crate::watch::{Feed, StreamEnd};
+
+/// Why a tail ended.
+#[derive(Debug, thiserror::Error)]
+pub enum TailEnd {
+    /// Asked to stop; the position is stored.
+    #[error("stopped")]
+    Stopped,
+    /// The stream ended.
+    #[error(transparent)]
+    Stream(#[from] StreamEnd),
+    /// A batch could not be recorded.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The past could not be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+/// How a tail goes about its work.
+#[derive(Debug, Clone, Copy)]
+pub struct TailOptions {
+    /// The most events recorded in one transaction, unless one of the service's own is larger.
+    pub batch_max: usize,
+    /// How long an event may wait for its history row.
+    pub actor_wait: Duration,
+    /// How often the position is stored while nothing happens.
+    pub idle_checkpoint: Duration,
+}
+
+/// Everything between the stream and the recorder.
+pub struct Tail {
+    store: Store,
+    mapping: Arc<Mapping>,
+    options: TailOptions,
+    judge: Judge,
+    assembler: Assembler,
+    memory: Memory,
+    versions: Versions,
+    hall: Hall,
+    progress: Progress,
+    tracker: Tracker,
+    number: u64,
+    /// The furthest position that nothing waits before, not yet stored.
+    reached: Option<Position>,
+    stored_at: Instant,
+    batches: Option<mpsc::Sender<Batch>>,
+    recording: usize,
+}
+
+impl Tail {
+    /// A tail over `versions` as of the stored position.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        mapping: Arc<Mapping>,
+        versions: Versions,
+        options: TailOptions,
+        tracker: Tracker,
+    ) -> Self {
+        let database = store.db.name().to_owned();
+        Self {
+            judge: Judge::new(Arc::clone(&mapping), &database),
+            memory: Memory::new(NonZeroUsize::new(Memory::CACHED).unwrap_or(NonZeroUsize::MIN)),
+            hall: Hall::new(options.actor_wait),
+            assembler: Assembler::default(),
+            progress: Progress::default(),
+            number: 0,
+            reached: None,
+            stored_at: Instant::now(),
+            batches: None,
+            recording: 0,
+            store,
+            mapping,
+            options,
+            versions,
+            tracker,
+        }
+    }
+
+    /// Runs until something ends it.
+    pub async fn run(
+        mut self,
+        mut feed: mpsc::Receiver<Feed>,
+        recorder: Recorder,
+        stop: &CancellationToken,
+    ) -> TailEnd {
+        let (batches, todo) = mpsc::channel(1);
+        let (tell, mut recorded) = mpsc::channel(1);
+        let recording = tokio::spawn(record_all(recorder, todo, tell));
+        self.batches = Some(batches);
+        let end = self.turn(&mut feed, &mut recorded, stop).await;
+        self.batches = None;
+        // A batch under way is finished: its outcome decides where the next term begins.
+        match (end, wait_for(recording).await) {
+            (TailEnd::Stopped, Err(error)) => error.into(),
+            (end, _) => end,
+        }
+    }
+
+    async fn turn(
+        &mut self,
+        feed: &mut mpsc::Receiver<Feed>,
+        recorded: &mut mpsc::Receiver<Result<Batch, RecordError>>,
+        stop: &CancellationToken,
+    ) -> TailEnd {
+        loop {
+            let room = self.hall.len() < self.options.batch_max * 8;
+            let expiry = self
+                .hall
+                .next_expiry()
+                .map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return self.drain(recorded).await,
+                done = recorded.recv() => match done {
+                    Some(Ok(batch)) => self.on_recorded(&batch),
+                    Some(Err(error)) => return error.into(),
+                    None => return TailEnd::Stopped,
+                },
+                fed = feed.recv(), if room => match fed {
+                    Some(Feed::Ended(end)) => return end.into(),
+                    Some(fed) => if let Err(end) = self.on_feed(fed).await { return end },
+                    None => return TailEnd::Stopped,
+                },
+                () = tokio::time::sleep(expiry), if self.recording == 0 => {}
+            }
+            self.hall.expire(Instant::now(), feed.is_empty());
+            if !room && self.recording == 0 && !self.hall.has_ready() {
+                // Nothing more can be read, and nobody's row can come: let the oldest go.
+                self.hall.expire_all();
+            }
+            self.send(false).await;
+        }
+    }
+
+    async fn on_feed(&mut self, fed: Feed) -> Result<(), TailEnd> {
+        let mut units = Vec::new();
+        let mut quiet = None;
+        match fed {
+            Feed::Changes(changes) => changes.into_iter().for_each(|change| self.assembler.push(change, &mut units)),
+            Feed::Quiet(mark) => {
+                self.assembler.silence(&mut units);
+                quiet = mark;
+            }
+            Feed::Ended(end) => return Err(end.into()),
+        }
+        self.load(&mut units).await?;
+        let now = Instant::now();
+        for unit in units {
+            self.on_unit(unit, now);
+        }
+        if let Some(position) = self.progress.advance() {
+            self.reach(position);
+        }
+        if let Some(mark) = quiet.filter(|_| self.progress.is_empty() && self.hall.is_empty())
+            && let Some(time) = token_time(&mark)
+        {
+            self.reach(Position { token: Some(mark), time });
+        }
+        Ok(())
+    }
+
+    fn on_unit(&mut self, unit: Unit, now: Instant) {
+        self.number += 1;
+        let time = unit.time();
+        let ends = unit.ends;
+        let position = unit.token().cloned().filter(|_| ends).map(|token| Position { token: Some(token), time });
+        self.tracker.read(time);
+        let judged = self.judge.judge(unit, self.number, &mut self.memory, &mut self.versions);
+        self.hall.stream_time(judged.part.ms);
+        let parts = usize::from(!judged.part.is_empty());
+        self.progress.read(self.number, position, parts);
+        if judged.part.gone.is_some() {
+            self.hall.expire_all();
+            self.memory.forget_recorded();
+        }
+        if parts > 0 {
+            self.hall.enter(judged.part, now);
+        }
+        for (row, at, ms) in judged.rows {
+            self.hall.offer(&row, &self.mapping);
+            if let Some(part) = self.judge.tell_row((&row, at, ms), self.number, &mut self.memory, &self.versions) {
+                self.progress.also(self.number);
+                self.hall.enter(part, now);
+            }
+        }
+    }
+
+    /// Reads, in one query each, the snapshots these units need and the swap requests that an update did not show.
+    async fn load(&mut self, units: &mut [Unit]) -> Result<(), TailEnd> {
+        let snapshots: Collection<RawDocumentBuf> = self.store.collection(names::SNAPSHOTS);
+        self.look_up_requests(units).await.map_err(LoadError::from)?;
+        let changes = units.iter().flat_map(|unit| &unit.changes);
+        let tasks = changes.flat_map(|change: &Change| match &change.what {
+            What::Task { id, .. } => vec![id.clone()],
+            What::Row(row) => vec![row.task.clone()],
+            What::SwapApproved(approval) => approval.tasks.iter().flatten().cloned().collect(),
+            _ => Vec::new(),
+        });
+        let tasks: Vec<DocId> = tasks.collect();
+        self.memory.load(&snapshots, &self.mapping, tasks.into_iter()).await?;
+        Ok(())
+    }
+
+    /// An update that approves a swap request does not show its tasks. They never change, so reading them now is as good
+    /// as reading them then.
+    async fn look_up_requests(&self, units: &mut [Unit]) -> mongodb::error::Result<()> {
+        let Some(shape) = &self.mapping.swap_requests else { return Ok(()) };
+        let changes = units.iter_mut().flat_map(|unit| &mut unit.changes);
+        let mut open: Vec<&mut SwapApproval> = changes
+            .filter_map(|change| match &mut change.what {
+                What::SwapApproved(approval) if approval.tasks.is_none() => Some(approval),
+                _ => None,
+            })
+            .collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<bson::Bson> = open.iter().map(|approval| approval.id.clone().into()).collect();
+        let requests: Collection<RawDocumentBuf> = self.store.collection(&shape.collection);
+        let mut found = requests.find(doc! { "_id": { "$in": keys } }).await?;
+        while let Some(request) = found.try_next().await? {
+            let id = request.get("_id").ok().flatten().and_then(DocId::from_raw);
+            match swap_tasks(&request, shape) {
+                Ok((tasks, approver)) => {
+                    for approval in open.iter_mut().filter(|approval| Some(&approval.id) == id.as_ref()) {
+                        approval.tasks = Some(tasks.clone());
+                        approval.approver = approval.approver.take().or_else(|| approver.clone());
+                    }
+                }
+                Err(misfit) => tracing::warn!(reason = %misfit, "an approved swap request does not name its tasks"),
+            }
+        }
+        Ok(())
+    }
+
+    fn reach(&mut self, position: Position) {
+        self.tracker.reach(position.time);
+        self.reached = Some(position);
+    }
+
+    /// Sends the next batch to the recorder, if it is free and there is something to send.
+    async fn send(&mut self, last: bool) {
+        let Some(batches) = self.batches.clone().filter(|_| self.recording == 0) else { return };
+        let parts = self.hall.leave(self.options.batch_max);
+        parts.iter().for_each(|part| self.progress.leaves(part.number));
+        if let Some(position) = self.progress.advance() {
+            self.reach(position);
+        }
+        let overdue = last || self.stored_at.elapsed() >= self.options.idle_checkpoint;
+        if parts.is_empty() && !(overdue && self.reached.is_some()) {
+            return;
+        }
+        self.recording = 1;
+        let position = self.reached.take();
+        // The recorder ends only by telling why; that is read next.
+        let _gone = batches.send(Batch { parts, position }).await;
+    }
+
+    fn on_recorded(&mut self, batch: &Batch) {
+        self.recording = 0;
+        self.stored_at = Instant::now();
+        for part in &batch.parts {
+            for snapshot in &part.snapshots {
+                self.memory.recorded(&snapshot.id, part.number);
+            }
+        }
+        if let Some(position) = &batch.position {
+            self.tracker.stored(position.time);
+            self.versions.prune(position.time);
+        }
+    }
+
+    /// Records what was read, then stops.
+    async fn drain(&mut self, recorded: &mut mpsc::Receiver<Result<Batch, RecordError>>) -> TailEnd {
+        self.hall.expire_all();
+        loop {
+            self.send(true).await;
+            if self.recording == 0 {
+                return TailEnd::Stopped;
+            }
+            match recorded.recv().await {
+                Some(Ok(batch)) => self.on_recorded(&batch),
+                Some(Err(error)) => return error.into(),
+                None => return TailEnd::Stopped,
+            }
+        }
+    }
+}
+
+async fn record_all(
+    mut recorder: Recorder,
+    mut todo: mpsc::Receiver<Batch>,
+    tell: mpsc::Sender<Result<Batch, RecordError>>,
+) -> Result<(), RecordError> {
+    while let Some(batch) = todo.recv().await {
+        match recorder.record(&batch).await {
+            Ok(()) => {
+                // A closed channel means that the tail has ended already.
+                let _gone = tell.send(Ok(batch)).await;
+            }
+            Err(error) if tell.is_closed() => return Err(error),
+            Err(error) => {
+                let _gone = tell.send(Err(error)).await;
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn wait_for(recording: JoinHandle<Result<(), RecordError>>) -> Result<(), RecordError> {
+    match recording.await {
+        Ok(result) => result,
+        Err(panic) => Err(mongodb::error::Error::from(std::io::Error::other(panic.to_string())).into()),
+    }
+}

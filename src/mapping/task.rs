@@ -1,0 +1,295 @@
+//! Reading a task: whole, or by what an update changed.
+
+use std::sync::Arc;
+
+use bson::{RawArray, RawBsonRef, RawDocument};
+
+use super::Mapping;
+use super::path::{Slot, Touch};
+use super::shape::{Field, Stored};
+use super::value::{FieldType, Value};
+use crate::model::DocId;
+
+/// The tracked fields of a task at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskState {
+    /// Its group.
+    pub group: DocId,
+    /// The tracked fields, in the mapping's order.
+    pub values: Box<[Value]>,
+    /// Who created it, if the task says so.
+    pub created_by: Option<Arc<str>>,
+    /// What stands at each of the mapping's actor paths.
+    pub actors: Box<[Option<Arc<str>>]>,
+}
+
+/// Why a document does not fit the mapping. Holds no value of the document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {why}")]
+pub struct Misfit {
+    /// Where in the document.
+    pub path: String,
+    /// What was expected.
+    pub why: String,
+}
+
+impl Misfit {
+    /// A misfit at a path.
+    #[must_use]
+    pub fn new(path: &str, why: &str) -> Self {
+        Self { path: path.to_owned(), why: why.to_owned() }
+    }
+}
+
+/// A change stream's `updateDescription`.
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateDescription<'a> {
+    /// Dotted path → new value.
+    pub updated: Option<&'a RawDocument>,
+    /// Dotted paths that are gone.
+    pub removed: Option<&'a RawArray>,
+    /// Arrays that were cut: `{field, newSize}`.
+    pub truncated: Option<&'a RawArray>,
+}
+
+/// A state in the making: the group may still be missing.
+struct Draft {
+    group: Option<DocId>,
+    values: Box<[Value]>,
+    creators: Vec<Option<Arc<str>>>,
+    actors: Box<[Option<Arc<str>>]>,
+}
+
+impl Mapping {
+    /// Reads a whole document.
+    ///
+    /// # Errors
+    /// [`Misfit`] where it lacks its group or a required field, or a field has another type.
+    pub fn read_task(&self, doc: &RawDocument) -> Result<TaskState, Misfit> {
+        let mut draft = Draft {
+            group: None,
+            values: vec![Value::Null; self.task.fields.len()].into(),
+            creators: vec![None; self.task.created_by.len()],
+            actors: vec![None; self.task.actors.len()].into(),
+        };
+        let broken = || Misfit::new("(document)", "broken BSON");
+        self.targets.visit(doc, |slot, value| self.set(&mut draft, slot, value), broken)?;
+        self.finish(draft)
+    }
+
+    /// The state after an update of `before`.
+    ///
+    /// # Errors
+    /// [`Misfit`] as in [`Mapping::read_task`], and where an update writes inside a plain field.
+    pub fn apply_update(&self, before: &TaskState, update: UpdateDescription<'_>) -> Result<TaskState, Misfit> {
+        let mut draft = Draft {
+            group: Some(before.group.clone()),
+            values: before.values.clone(),
+            creators: vec![None; self.task.created_by.len()],
+            actors: before.actors.clone(),
+        };
+        if let Some(first) = draft.creators.first_mut() {
+            first.clone_from(&before.created_by);
+        }
+        let broken = || Misfit::new("updateDescription", "broken BSON");
+        for entry in update.truncated.into_iter().flatten() {
+            let entry = entry.map_err(|_| broken())?;
+            let key = entry.as_document().and_then(|doc| doc.get_str("field").ok()).ok_or_else(broken)?;
+            for (slot, _) in self.targets.all.iter().filter(|(_, path)| path.newest_of(key)) {
+                self.set(&mut draft, *slot, None)?;
+            }
+        }
+        for element in update.updated.into_iter().flatten() {
+            let (key, value) = element.map_err(|_| broken())?;
+            for (slot, path) in &self.targets.all {
+                match (path.touched(key.as_str(), value), slot) {
+                    (Touch::Set(value), _) => self.set(&mut draft, *slot, value)?,
+                    (Touch::Inside, Slot::Field(_) | Slot::Group) => {
+                        return Err(Misfit::new(key.as_str(), "written inside a field that is a plain value"));
+                    }
+                    (Touch::Inside | Touch::None, _) => {}
+                }
+            }
+        }
+        for key in update.removed.into_iter().flatten() {
+            let key = key.map_err(|_| broken())?.as_str().ok_or_else(broken)?;
+            for (slot, _) in self.targets.all.iter().filter(|(_, path)| path.removed_by(key)) {
+                self.set(&mut draft, *slot, None)?;
+            }
+        }
+        self.finish(draft)
+    }
+
+    fn set(&self, draft: &mut Draft, slot: Slot, value: Option<RawBsonRef<'_>>) -> Result<(), Misfit> {
+        match slot {
+            Slot::Field(at) => draft.values[at] = read_value(&self.task.fields[at], value)?,
+            Slot::Group => {
+                draft.group = match value {
+                    Some(raw) => Some(DocId::from_raw(raw).ok_or_else(|| Misfit::new(&self.task.group, "no id"))?),
+                    None => None,
+                }
+            }
+            Slot::Creator(at) => draft.creators[at] = value.and_then(id_text),
+            Slot::Actor(at) => draft.actors[at] = value.and_then(id_text),
+        }
+        Ok(())
+    }
+
+    fn finish(&self, draft: Draft) -> Result<TaskState, Misfit> {
+        let group = draft.group.ok_or_else(|| Misfit::new(&self.task.group, "missing"))?;
+        for (field, value) in self.task.fields.iter().zip(&draft.values) {
+            if field.required && *value == Value::Null {
+                return Err(Misfit::new(&field.path, "missing"));
+            }
+        }
+        let created_by = draft.creators.into_iter().flatten().next();
+        Ok(TaskState { group, values: draft.values, created_by, actors: draft.actors })
+    }
+}
+
+fn id_text(raw: RawBsonRef<'_>) -> Option<Arc<str>> {
+    DocId::from_raw(raw).map(|id| id.to_string().into())
+}
+
+fn read_value(field: &Field, raw: Option<RawBsonRef<'_>>) -> Result<Value, Misfit> {
+    let raw = match raw {
+        None | Some(RawBsonRef::Null | RawBsonRef::Undefined) => return Ok(Value::Null),
+        Some(raw) => raw,
+    };
+    let value = match field.kind {
+        FieldType::Text => raw.as_str().map(|text| Value::Text(text.into())),
+        FieldType::Int => Value::whole_number(raw).map(Value::Int),
+        FieldType::Bool => raw.as_bool().map(Value::Bool),
+        FieldType::Date => raw.as_datetime().map(|date| Value::Date(date.timestamp_millis())),
+        FieldType::Id => DocId::from_raw(raw).map(|id| match id {
+            DocId::Oid(oid) => Value::Oid(oid),
+            DocId::Text(text) => Value::Text(text.into()),
+        }),
+        FieldType::Enum => enum_name(field, raw).map(|name| Value::Text(name.into())),
+    };
+    value.ok_or_else(|| Misfit { path: field.path.clone(), why: format!("not {}", field.kind.describe()) })
+}
+
+fn enum_name<'a>(field: &'a Field, raw: RawBsonRef<'_>) -> Option<&'a str> {
+    match field.stored {
+        Stored::Int => field.names.get(usize::try_from(Value::whole_number(raw)?).ok()?).map(String::as_str),
+        Stored::Text => field.names.iter().find(|name| Some(name.as_str()) == raw.as_str()).map(String::as_str),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{Document, RawDocumentBuf, doc, oid::ObjectId, rawdoc};
+
+    use super::*;
+
+    fn raw(doc: &Document) -> RawDocumentBuf {
+        RawDocumentBuf::try_from(doc).unwrap()
+    }
+
+    fn task() -> Document {
+        doc! {
+            "_id": ObjectId::new(), "GroupId": ObjectId::new(), "TemplateId": null, "AssignedUserId": ObjectId::new(),
+            "Name": "wash", "Description": "d", "Difficulty": 3, "Status": 1, "RequiresApproval": false,
+            "DueAt": bson::DateTime::from_millis(1_700_000_000_123), "Frequency": 2,
+            "CreatedAt": bson::DateTime::now(), "CreatedByUserId": "65a000000000000000000001",
+        }
+    }
+
+    fn tracker() -> Mapping {
+        Mapping::load("tasks-tracker").unwrap()
+    }
+
+    fn camel() -> Mapping {
+        Mapping::load("camel-case").unwrap()
+    }
+
+    fn value(mapping: &Mapping, state: &TaskState, name: &str) -> Value {
+        state.values[mapping.field(name).unwrap()].clone()
+    }
+
+    #[test]
+    fn a_document_of_the_service_is_read_in_full() {
+        let mapping = tracker();
+        let state = mapping.read_task(&raw(&task())).unwrap();
+        assert_eq!(value(&mapping, &state, "status"), Value::Text("InProgress".into()));
+        assert_eq!(value(&mapping, &state, "frequency"), Value::Text("Weekly".into()));
+        assert_eq!(value(&mapping, &state, "dueAt"), Value::Date(1_700_000_000_123));
+        assert_eq!(value(&mapping, &state, "templateId"), Value::Null);
+        assert_eq!(state.created_by.as_deref(), Some("65a000000000000000000001"));
+    }
+
+    #[test]
+    fn a_document_without_its_group_or_with_a_wrong_type_is_a_misfit_that_names_the_path() {
+        let mapping = tracker();
+        let misfit = |change: &dyn Fn(&mut Document)| {
+            let mut doc = task();
+            change(&mut doc);
+            mapping.read_task(&raw(&doc)).unwrap_err().path
+        };
+        assert_eq!(misfit(&|doc| drop(doc.remove("GroupId"))), "GroupId");
+        assert_eq!(misfit(&|doc| drop(doc.insert("GroupId", 5))), "GroupId");
+        assert_eq!(misfit(&|doc| drop(doc.insert("Status", "Pending"))), "Status");
+        assert_eq!(misfit(&|doc| drop(doc.insert("Status", 17))), "Status");
+        assert_eq!(misfit(&|doc| drop(doc.remove("Status"))), "Status");
+        assert_eq!(misfit(&|doc| drop(doc.insert("DueAt", "tomorrow"))), "DueAt");
+        assert_eq!(misfit(&|doc| drop(doc.insert("Difficulty", 1.5))), "Difficulty");
+    }
+
+    #[test]
+    fn a_name_over_200_characters_is_read() {
+        let mut doc = task();
+        doc.insert("Name", "n".repeat(300));
+        assert!(tracker().read_task(&raw(&doc)).is_ok());
+    }
+
+    fn camel_task() -> Document {
+        doc! {
+            "_id": ObjectId::new(), "groupId": ObjectId::new(), "name": "wash", "status": "Pending",
+            "approval": { "status": "Pending" }, "history": [{ "userId": "u1" }], "updatedBy": "u0",
+        }
+    }
+
+    fn applied(updated: &RawDocumentBuf, removed: &[&str], truncated: Option<&str>) -> Result<TaskState, Misfit> {
+        let mapping = camel();
+        let before = mapping.read_task(&raw(&camel_task())).unwrap();
+        let mut gone = bson::RawArrayBuf::new();
+        removed.iter().for_each(|key| gone.push(*key));
+        let mut cut = bson::RawArrayBuf::new();
+        truncated.iter().for_each(|key| cut.push(rawdoc! { "field": *key, "newSize": 0 }));
+        let update = UpdateDescription { updated: Some(updated), removed: Some(&gone), truncated: Some(&cut) };
+        mapping.apply_update(&before, update)
+    }
+
+    #[test]
+    fn an_update_is_folded_by_nested_path_by_whole_subdocument_and_by_removal() {
+        let mapping = camel();
+        let approved = Value::Text("Approved".into());
+        let nested =
+            applied(&rawdoc! { "approval.status": "Approved", "approval.reviewedBy": "u9" }, &[], None).unwrap();
+        assert_eq!(value(&mapping, &nested, "approvalStatus"), approved);
+        assert_eq!(nested.actors[0].as_deref(), Some("u9"));
+        let whole = applied(&rawdoc! { "approval": { "status": "Approved", "reviewedBy": "u9" } }, &[], None).unwrap();
+        assert_eq!((whole.values, whole.actors), (nested.values, nested.actors));
+        let removed = applied(&rawdoc! { "name": "rinse" }, &["approval"], None).unwrap();
+        assert_eq!(value(&mapping, &removed, "approvalStatus"), Value::Null);
+        assert_eq!(value(&mapping, &removed, "name"), Value::Text("rinse".into()));
+    }
+
+    #[test]
+    fn the_newest_history_entry_names_the_actor() {
+        let pushed = applied(&rawdoc! { "history.1": { "userId": "u2" }, "history.2": { "userId": "u3" } }, &[], None);
+        assert_eq!(pushed.unwrap().actors[1].as_deref(), Some("u3"));
+        let replaced = applied(&rawdoc! { "history": [{ "userId": "u4" }, { "userId": "u5" }] }, &[], None);
+        assert_eq!(replaced.unwrap().actors[1].as_deref(), Some("u5"));
+        assert_eq!(applied(&rawdoc! {}, &[], Some("history")).unwrap().actors[1], None);
+        assert_eq!(applied(&rawdoc! {}, &[], None).unwrap().actors[1].as_deref(), Some("u1"));
+    }
+
+    #[test]
+    fn an_update_that_breaks_a_field_is_a_misfit() {
+        assert_eq!(applied(&rawdoc! { "status": 3 }, &[], None).unwrap_err().path, "status");
+        assert_eq!(applied(&rawdoc! { "name.first": "x" }, &[], None).unwrap_err().path, "name.first");
+        assert_eq!(applied(&rawdoc! {}, &["groupId"], None).unwrap_err().path, "groupId");
+    }
+}

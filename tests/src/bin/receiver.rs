@@ -1,0 +1,64 @@
+//! A sample receiver as a program of its own: verifies each delivery with an independent library and prints it. `GET`
+//! on any path gives its totals as JSON.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+use taskwire_tests::receiver::{Keep, Receiver};
+
+/// Takes deliveries, verifies and prints them.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:9000")]
+    listen: SocketAddr,
+    /// The path that deliveries come to.
+    #[arg(long, default_value = "/hook")]
+    path: String,
+    /// The webhook's secret; two, separated by a comma, while a rotation is open.
+    #[arg(long, env = "RECEIVER_SECRET", hide_env_values = true)]
+    secret: String,
+    /// Only count, for benchmarks.
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let keep = if arguments.quiet { Keep::Totals } else { Keep::Everything };
+    let receiver = Receiver::listen(arguments.listen, keep).await?;
+    for secret in arguments.secret.split(',') {
+        receiver.add_secret(&arguments.path, secret.trim());
+    }
+    println!("listening on {}", receiver.url(&arguments.path));
+    let printing = async {
+        loop {
+            if !arguments.quiet {
+                print_new(&receiver);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        () = printing => {}
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+    Ok(())
+}
+
+/// Prints what came and forgets it, so that memory does not grow.
+fn print_new(receiver: &Receiver) {
+    for one in receiver.take_received() {
+        let outcome = match &one.verdict {
+            Ok(()) => "verified".to_owned(),
+            Err(why) => format!("REFUSED: {why}"),
+        };
+        let (event, delivery) = (one.header("x-event"), one.header("x-delivery-id"));
+        println!("{} {event} {delivery} attempt {}: {outcome}", one.path, one.attempt());
+    }
+}
