@@ -1,0 +1,3 @@
+//! From the task service's write to what must follow.
+
+mod derived;

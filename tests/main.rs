@@ -1,0 +1,3 @@
+//! The real programs against a real MongoDB and a real receiver, in one binary.
+
+mod flow;
