@@ -6,6 +6,7 @@
 //! to delivery live in the package `taskwire-indexer`.
 
 pub mod config;
+pub mod http;
 pub mod mapping;
 pub mod model;
 pub mod secrets;

@@ -1,2 +1,168 @@
-//! x
-fn main() {}
+//! `taskwire-api`: the admin REST and the page.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use taskwire::config::{ApiSettings, JwtSettings, LogFormat, SettingError, Source};
+use taskwire::http::{App, dev_token, router};
+use taskwire::store::{ServerClock, connect, ensure_indexes};
+use taskwire::telemetry::{self, Readiness, StatusBoard, TelemetryError, status_routes};
+use taskwire::{VERSION, shutdown};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+/// How long a stop waits for requests that are under way.
+const GRACE: Duration = Duration::from_secs(35);
+/// How often the database is asked whether it is there, and what time it has.
+const PULSE: Duration = Duration::from_secs(5);
+
+/// The admin REST of Taskwire: webhooks, their deliveries, replays. Settings come from the environment or taskwire.toml.
+#[derive(Parser)]
+#[command(name = "taskwire-api", version = VERSION)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve (the default).
+    Serve,
+    /// Ask the process that listens at TASKWIRE_API_LISTEN whether it serves; exit 0 if it does.
+    Healthcheck,
+    /// Print a token for development, as the task service issues it. Needs TASKWIRE_DEV=true.
+    Token {
+        /// The user's id, the token's `sub`.
+        #[arg(long)]
+        user: String,
+        /// How long it is good for, in minutes (1 to 10080).
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_080))]
+        minutes: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("taskwire-api: the runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(async {
+        match arguments.command.unwrap_or(Command::Serve) {
+            Command::Serve => serve().await,
+            Command::Healthcheck => healthcheck().await,
+            Command::Token { user, minutes } => token(&user, minutes),
+        }
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("taskwire-api: {error:#}");
+            let settings = error.is::<SettingError>() || error.is::<TelemetryError>();
+            if settings { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+async fn serve() -> anyhow::Result<()> {
+    let source = Source::load()?;
+    telemetry::init_logging(LogFormat::read(&source)?)?;
+    let settings = ApiSettings::read(&source)?;
+    let stop = shutdown::on_signals().context("signals cannot be listened for")?;
+    let metrics = telemetry::install_metrics("taskwire-api")?;
+    let store = connect(&settings.common.mongo, "taskwire-api").await?;
+    ensure_indexes(&store).await.context("the indexes of Taskwire's collections cannot be made")?;
+    let clock = ServerClock::calibrated(&store.db).await.context("MongoDB does not tell its time")?;
+    let app = App::new(&settings, store, clock)?;
+
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("TASKWIRE_API_LISTEN: {} cannot be listened on", settings.listen))?;
+    let board = StatusBoard::not_ready("starting");
+    board.set(Readiness::Ready);
+    tokio::spawn(pulse(app.clone(), board.clone(), stop.clone()));
+    let routes = router(app, status_routes(board, metrics));
+    tracing::info!(listen = %listener.local_addr()?, version = VERSION, "serving");
+    serve_until(listener, routes, stop).await
+}
+
+/// Serves until `stop`, then lets requests under way end, for [`GRACE`] at most.
+async fn serve_until(listener: TcpListener, routes: axum::Router, stop: CancellationToken) -> anyhow::Result<()> {
+    let asked = stop.clone();
+    let served = axum::serve(listener, routes).with_graceful_shutdown(async move { asked.cancelled().await });
+    tokio::select! {
+        ended = async { served.await } => ended.context("serving ended")?,
+        () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => {
+            tracing::warn!("requests were still under way after {GRACE:?}");
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Keeps `/readyz` and the estimate of the server's clock up to date.
+async fn pulse(app: Arc<App>, board: StatusBoard, stop: CancellationToken) {
+    let mut every = tokio::time::interval(PULSE);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return board.set(Readiness::NotReady("stopping".to_owned())),
+            _ = every.tick() => {}
+        }
+        let answered = app.clock.calibrate(&app.store.db).await;
+        let readiness = match answered {
+            Ok(()) => Readiness::Ready,
+            Err(_) => Readiness::NotReady("MongoDB does not answer".to_owned()),
+        };
+        if readiness != board.get() {
+            tracing::info!(?readiness, "readiness changed");
+        }
+        board.set(readiness);
+    }
+}
+
+/// Asks `/healthz` of the process beside this one.
+async fn healthcheck() -> anyhow::Result<()> {
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+    let listen = Source::load()?.listen("api_listen", default)?;
+    let target = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, listen.port())),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, listen.port())),
+        _ => listen,
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(3), ask(target)).await;
+    let answer = asked.with_context(|| format!("{target} does not answer in time"))?;
+    let status = answer.with_context(|| format!("{target} does not answer"))?;
+    if !status.starts_with("HTTP/1.1 200 ") {
+        bail!("{target} answers {status:?} on /healthz");
+    }
+    Ok(())
+}
+
+/// The status line of `/healthz`.
+async fn ask(target: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(target).await?;
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(4096).read_to_end(&mut answer).await?;
+    let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(line).into_owned())
+}
+
+fn token(user: &str, minutes: u64) -> anyhow::Result<()> {
+    let source = Source::load()?;
+    if !source.flag("dev", false)? {
+        bail!("tokens are made for development only: set TASKWIRE_DEV=true if this is no production system");
+    }
+    let settings = JwtSettings::read(&source)?;
+    println!("{}", dev_token::issue(&settings, user, Duration::from_secs(minutes * 60))?);
+    Ok(())
+}

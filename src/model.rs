@@ -1,10 +1,12 @@
 //! The documents Taskwire keeps, as types. Field names are the stored names.
 
+pub mod audit;
 pub mod delivery;
 pub mod ids;
 pub mod task_event;
 pub mod webhook;
 
+pub use audit::{AuditAction, AuditEntry};
 pub use delivery::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, PayloadSummary};
 pub use ids::{DeliveryId, DocId, EventId, StreamTime};
 pub use task_event::{EventKind, TaskEvent};

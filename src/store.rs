@@ -2,13 +2,18 @@
 //!
 //! The API and the indexer meet only here.
 
+pub mod audit;
 mod clock;
 mod connect;
+pub mod deliveries;
 mod indexes;
+mod transaction;
+pub mod webhooks;
 
 pub use clock::ServerClock;
 pub use connect::{ConnectError, Store, connect};
 pub use indexes::ensure_indexes;
+pub use transaction::{Verdict, in_transaction};
 
 /// Names of Taskwire's own collections.
 pub mod names {

@@ -51,7 +51,11 @@ impl ApiSettings {
 }
 
 impl JwtSettings {
-    fn read(source: &Source) -> Result<Self, SettingError> {
+    /// Reads and checks the settings of tokens alone.
+    ///
+    /// # Errors
+    /// A [`SettingError`] naming the variable.
+    pub fn read(source: &Source) -> Result<Self, SettingError> {
         let takes = "the secret with which the task service signs its tokens (HS256), at least 16 bytes";
         let jwks_file = source.text("jwt_jwks_file").map(PathBuf::from);
         let secret = match source.text("jwt_secret") {

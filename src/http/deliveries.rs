@@ -1,0 +1,194 @@
+//! A webhook's deliveries: the list, one with its log and body, and the replay of one.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use super::App;
+use super::auth::Caller;
+use super::error::{ApiError, ApiResult};
+use super::page::{ListKey, Page};
+use super::query::{Query, show_time};
+use super::webhooks::find_webhook;
+use crate::model::{Attempt, AttemptOutcome, AuditAction, AuditEntry, Delivery, DeliveryStatus, DocId, EventKind};
+use crate::store::deliveries::{self, Filter, Place, Replayed};
+use crate::store::webhooks::Deleted;
+
+/// A delivery as lists show it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeliveryAnswer {
+    id: String,
+    group_id: String,
+    webhook_id: String,
+    event_id: String,
+    event_type: EventKind,
+    task_id: String,
+    payload_summary: SummaryAnswer,
+    status: DeliveryStatus,
+    attempts: i32,
+    created_at: String,
+    last_attempt_at: Option<String>,
+    next_attempt_at: Option<String>,
+    delivered_at: Option<String>,
+    response_status: Option<i32>,
+    duration_ms: Option<i64>,
+    error_message: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SummaryAnswer {
+    task_id: String,
+    status: Option<String>,
+    changed: Vec<String>,
+}
+
+/// One delivery: the item, and what was tried and is sent.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeliveryDetail {
+    #[serde(flatten)]
+    item: DeliveryAnswer,
+    /// The attempts, oldest first; the oldest of very many are not kept.
+    attempt_log: Vec<AttemptAnswer>,
+    /// The exact body that every attempt sends; null once the event is past its retention.
+    body: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttemptAnswer {
+    attempt: i32,
+    at: String,
+    outcome: AttemptOutcome,
+    duration_ms: Option<i64>,
+    response_status: Option<i32>,
+    error_message: Option<String>,
+}
+
+/// The answer to a replay.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReplayAnswer {
+    id: String,
+    status: DeliveryStatus,
+}
+
+impl From<Attempt> for AttemptAnswer {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            attempt: attempt.n,
+            at: show_time(attempt.at),
+            outcome: attempt.outcome,
+            duration_ms: attempt.duration_ms,
+            response_status: attempt.response_status,
+            error_message: attempt.error_message,
+        }
+    }
+}
+
+impl From<Delivery> for DeliveryAnswer {
+    fn from(row: Delivery) -> Self {
+        let task_id = row.task_id.to_string();
+        Self {
+            id: row.id.to_string(),
+            group_id: row.group_id.to_string(),
+            webhook_id: row.webhook_id.to_hex(),
+            event_id: row.event_id.to_string(),
+            event_type: row.event_type,
+            payload_summary: SummaryAnswer {
+                task_id: task_id.clone(),
+                status: row.payload_summary.status,
+                changed: row.payload_summary.changed,
+            },
+            task_id,
+            status: row.status,
+            attempts: row.attempts,
+            created_at: show_time(row.created_at),
+            last_attempt_at: row.last_attempt_at.map(show_time),
+            next_attempt_at: row.next_attempt_at.filter(|_| row.status.is_open()).map(show_time),
+            delivered_at: row.delivered_at.map(show_time),
+            response_status: row.response_status,
+            duration_ms: row.duration_ms,
+            error_message: row.error_message,
+        }
+    }
+}
+
+const PARAMETERS: [&str; 7] = ["status", "eventType", "taskId", "since", "until", "cursor", "limit"];
+const STATUSES: [DeliveryStatus; 4] =
+    [DeliveryStatus::Queued, DeliveryStatus::Failed, DeliveryStatus::Delivered, DeliveryStatus::DeadLetter];
+
+fn read_filter(query: &mut Query) -> Filter {
+    let status = |text: &str| STATUSES.into_iter().find(|status| status.name() == text);
+    Filter {
+        status: query.one_of("status", &STATUSES.map(DeliveryStatus::name), status),
+        event_type: query.one_of("eventType", &EventKind::ALL.map(EventKind::name), EventKind::from_name),
+        task_id: query.text("taskId").map(DocId::parse),
+        since: query.time("since"),
+        until: query.time("until"),
+    }
+}
+
+/// `GET …/{id}/deliveries`: newest first. The log of a deleted webhook stays readable.
+pub(super) async fn list(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> ApiResult<Json<Page<DeliveryAnswer>>> {
+    let webhook = find_webhook(&app, &caller, &id, Deleted::With).await?;
+    let mut query = Query::read(raw.as_deref(), &PARAMETERS);
+    let filter = read_filter(&mut query);
+    let limit = query.limit();
+    query.finish()?;
+    let filters: Vec<_> = PARAMETERS[..5].iter().map(|name| (*name, query.text(name))).collect();
+    let list = ListKey::new(&format!("deliveries/{}", webhook.id), &filters);
+    let place = query.text("cursor").map(|cursor| list.open::<Place>(&app.keys, cursor)).transpose()?;
+    let found = deliveries::list(&app.store, &webhook, &filter, place.as_ref(), i64::from(limit) + 1).await?;
+    let place_of = |row: &Delivery| Place { created_at: row.created_at.timestamp_millis(), id: row.id.clone() };
+    list.page(&app.keys, found, limit, place_of, |row| Ok(DeliveryAnswer::from(row))).map(Json)
+}
+
+/// `GET …/{id}/deliveries/{deliveryId}`
+pub(super) async fn get_one(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path((id, delivery)): Path<(String, String)>,
+) -> ApiResult<Json<DeliveryDetail>> {
+    let webhook = find_webhook(&app, &caller, &id, Deleted::With).await?;
+    let found = deliveries::find(&app.store, &webhook, &delivery).await?;
+    let mut row = found.ok_or_else(|| ApiError::not_found("delivery"))?;
+    let body = deliveries::body_of(&app.store, &row.event_id).await?;
+    let attempt_log = std::mem::take(&mut row.log).into_iter().map(AttemptAnswer::from).collect();
+    Ok(Json(DeliveryDetail { item: row.into(), attempt_log, body }))
+}
+
+/// `POST …/{id}/replay/{deliveryId}`: 202. While the webhook is disabled the delivery waits like any other.
+pub(super) async fn replay(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path((id, delivery)): Path<(String, String)>,
+) -> ApiResult<(StatusCode, Json<ReplayAnswer>)> {
+    let webhook = find_webhook(&app, &caller, &id, Deleted::With).await?;
+    let now = app.clock.now();
+    let audit = AuditEntry {
+        delivery_id: Some(delivery.clone().into()),
+        ..AuditEntry::of_webhook(&webhook, caller.user, now, AuditAction::DeliveryReplayed)
+    };
+    match deliveries::replay(&app.store, &webhook, &delivery, now, &audit).await? {
+        Replayed::Done => {
+            Ok((StatusCode::ACCEPTED, Json(ReplayAnswer { id: delivery, status: DeliveryStatus::Queued })))
+        }
+        Replayed::NoSuchDelivery => Err(ApiError::not_found("delivery")),
+        Replayed::StillOpen => Err(ApiError::conflict("this delivery is still open: it is going to be tried anyway")),
+        Replayed::WebhookDeleted => Err(ApiError::conflict("this webhook is deleted: nothing is sent to it any more")),
+        Replayed::EventGone => {
+            Err(ApiError::conflict("this delivery's event is past its retention: its body is no longer kept"))
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Webhooks: create, list, get, change, delete.
+
+mod answer;
+mod input;
+mod sealed;
+mod target_headers;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bson::oid::ObjectId;
+use secrecy::SecretString;
+
+use self::answer::WebhookAnswer;
+use self::input::{Checked, SecretChange, WebhookInput};
+use super::App;
+use super::auth::Caller;
+use super::body::JsonBody;
+use super::error::{ApiError, ApiResult};
+use super::etag::{check_if_match, etag};
+use super::page::{ListKey, Page};
+use super::query::Query;
+use crate::model::{AuditAction, AuditEntry, DisabledReason, DocId, Webhook};
+use crate::store::webhooks::{self, Deleted, Inserted, PER_GROUP_MAX, Replaced};
+
+/// How often a change without `If-Match` is made anew on a version that came in between.
+const CHANGE_TRIES: u32 = 5;
+
+/// The webhook with this id, if it is in a group of the caller's.
+///
+/// # Errors
+/// 404 otherwise, also for a text that is no id.
+pub(super) async fn find_webhook(app: &App, caller: &Caller, id: &str, deleted: Deleted) -> ApiResult<Webhook> {
+    let id = ObjectId::parse_str(id).map_err(|_| ApiError::not_found("webhook"))?;
+    let found = webhooks::find(&app.store, id, &caller.groups, deleted).await?;
+    found.ok_or_else(|| ApiError::not_found("webhook"))
+}
+
+/// `GET /api/integrations/webhooks`: of the group asked for, or of all that the caller administers; newest first.
+pub(super) async fn list(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+) -> ApiResult<Json<Page<WebhookAnswer>>> {
+    let mut query = Query::read(raw.as_deref(), &["groupId", "cursor", "limit"]);
+    let limit = query.limit();
+    query.finish()?;
+    let groups = caller.scope(query.text("groupId"))?;
+    let list = ListKey::new("webhooks", &[("groupId", query.text("groupId"))]);
+    let before = query.text("cursor").map(|cursor| list.open::<ObjectId>(&app.keys, cursor)).transpose()?;
+    let found = webhooks::list(&app.store, &groups, before, i64::from(limit) + 1).await?;
+    let ids: Vec<_> = found.iter().map(|webhook| webhook.id).collect();
+    let health = webhooks::health(&app.store, &ids).await?;
+    let show = |webhook: Webhook| WebhookAnswer::new(&app.keys, &webhook, health.get(&webhook.id));
+    list.page(&app.keys, found, limit, |webhook| webhook.id, show).map(Json)
+}
+
+/// `GET /api/integrations/webhooks/{id}`
+pub(super) async fn get_one(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> ApiResult<Response> {
+    let webhook = find_webhook(&app, &caller, &id, Deleted::Without).await?;
+    answer(&app, StatusCode::OK, &webhook, None).await
+}
+
+/// `POST /api/integrations/webhooks`: 201; the only answer that shows a new webhook's secret.
+pub(super) async fn create(caller: Caller, State(app): State<Arc<App>>, body: JsonBody) -> ApiResult<Response> {
+    let input: WebhookInput = body.read(&[])?;
+    let group = input.group_id.as_deref().filter(|text| !text.is_empty()).map(DocId::parse);
+    // First of all: what is wrong with the rest is nothing to someone who may not do it at all.
+    if group.as_ref().is_some_and(|group| !caller.administers(group)) {
+        return Err(ApiError::foreign_group());
+    }
+    let (group, checked) = input.check_new(group, &app.targets)?;
+    let secret = checked.secret.clone().unwrap_or_else(crate::secrets::generate_signing_secret);
+    let webhook = checked.into_webhook(&app.keys, group, &caller.user, &secret, app.clock.now())?;
+    let audit = AuditEntry::of_webhook(&webhook, caller.user.clone(), webhook.created_at, AuditAction::WebhookCreated);
+    match webhooks::insert(&app.store, &webhook, &audit).await? {
+        Inserted::Done => {}
+        Inserted::GroupIsFull => {
+            let detail = format!("a group has at most {PER_GROUP_MAX} webhooks: delete one first");
+            return Err(ApiError::conflict(detail));
+        }
+    }
+    tracing::info!(webhook = %webhook.id, group = %webhook.group_id, "webhook created");
+    let mut response = answer(&app, StatusCode::CREATED, &webhook, Some(&secret)).await?;
+    if let Ok(location) = HeaderValue::from_str(&format!("/api/integrations/webhooks/{}", webhook.id)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// `PUT /api/integrations/webhooks/{id}`: fields left out keep their values.
+pub(super) async fn update(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> ApiResult<Response> {
+    // Before the body is looked at: a webhook of another group is not there, whatever is sent.
+    let mut present = find_webhook(&app, &caller, &id, Deleted::Without).await?;
+    let checked = body.read::<WebhookInput>(&answer::READ_ONLY)?.check_change(&present.group_id, &app.targets)?;
+    for _ in 0..CHANGE_TRIES {
+        check_if_match(&headers, present.revision)?;
+        let Some(change) = Change::plan(&app, &present, &checked, &caller.user)? else {
+            return answer(&app, StatusCode::OK, &present, None).await;
+        };
+        match webhooks::replace(&app.store, &change.webhook, &change.audit).await? {
+            Replaced::Done => {
+                tracing::info!(webhook = %present.id, revision = change.webhook.revision, "webhook changed");
+                return answer(&app, StatusCode::OK, &change.webhook, change.new_secret.as_ref()).await;
+            }
+            Replaced::ChangedMeanwhile => present = find_webhook(&app, &caller, &id, Deleted::Without).await?,
+        }
+    }
+    Err(ApiError::conflict("this webhook keeps being changed by others: try again"))
+}
+
+/// `DELETE /api/integrations/webhooks/{id}`: soft. It is gone from lists, nothing is sent any more, its log stays.
+pub(super) async fn delete(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<StatusCode> {
+    for _ in 0..CHANGE_TRIES {
+        let present = find_webhook(&app, &caller, &id, Deleted::Without).await?;
+        check_if_match(&headers, present.revision)?;
+        let now = app.clock.now();
+        let deleted = Webhook {
+            enabled: false,
+            deleted_at: Some(now),
+            updated_at: now,
+            revision: present.revision + 1,
+            ..present
+        };
+        let audit = AuditEntry::of_webhook(&deleted, caller.user.clone(), now, AuditAction::WebhookDeleted);
+        if webhooks::replace(&app.store, &deleted, &[audit]).await? == Replaced::Done {
+            tracing::info!(webhook = %deleted.id, "webhook deleted");
+            return Ok(StatusCode::NO_CONTENT);
+        }
+    }
+    Err(ApiError::conflict("this webhook keeps being changed by others: try again"))
+}
+
+async fn answer(
+    app: &App,
+    status: StatusCode,
+    webhook: &Webhook,
+    new_secret: Option<&SecretString>,
+) -> ApiResult<Response> {
+    let health = webhooks::health(&app.store, &[webhook.id]).await?;
+    let shown = WebhookAnswer::new(&app.keys, webhook, health.get(&webhook.id))?.with_secret(new_secret);
+    Ok((status, [(header::ETAG, etag(webhook.revision))], Json(shown)).into_response())
+}
+
+/// The next version of a webhook, and what to tell about it.
+struct Change {
+    webhook: Webhook,
+    new_secret: Option<SecretString>,
+    audit: Vec<AuditEntry>,
+}
+
+impl Change {
+    /// What `wanted` makes of `present`; `None` if nothing.
+    fn plan(app: &App, present: &Webhook, wanted: &Checked, user: &DocId) -> ApiResult<Option<Self>> {
+        let now = app.clock.now();
+        let mut webhook = present.clone();
+        let changed = wanted.apply(&app.keys, &mut webhook)?;
+        if !webhook.enabled && present.enabled {
+            webhook.disabled_reason = Some(DisabledReason::Admin);
+        } else if webhook.enabled {
+            webhook.disabled_reason = None;
+        }
+        let mut actions = Vec::new();
+        let mut new_secret = None;
+        match wanted.secret_change {
+            SecretChange::Keep => {}
+            SecretChange::Rotate => {
+                let secret = wanted.secret.clone().unwrap_or_else(crate::secrets::generate_signing_secret);
+                sealed::rotate(&app.keys, &mut webhook, &secret, now)?;
+                new_secret = Some(secret);
+                actions.push(AuditAction::SecretRotated);
+            }
+            SecretChange::Finalize => {
+                sealed::finalize(&mut webhook)?;
+                actions.push(AuditAction::RotationFinalized);
+            }
+        }
+        if changed.is_empty() && actions.is_empty() {
+            return Ok(None);
+        }
+        webhook.revision += 1;
+        webhook.updated_at = now;
+        let entry = |action| AuditEntry::of_webhook(present, user.clone(), now, action);
+        let mut audit: Vec<_> = actions.into_iter().map(entry).collect();
+        if !changed.is_empty() {
+            let changed = changed.into_iter().map(str::to_owned).collect();
+            audit.push(AuditEntry { changed, ..entry(AuditAction::WebhookUpdated) });
+        }
+        Ok(Some(Self { webhook, new_secret, audit }))
+    }
+}

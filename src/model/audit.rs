@@ -1,0 +1,75 @@
+//! `integrationAudit`: who changed what in a group's integrations. Append-only, and without secrets.
+
+use bson::{DateTime, oid::ObjectId};
+use serde::{Deserialize, Serialize};
+
+use super::{DeliveryId, DocId, Webhook};
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AuditAction {
+    /// A webhook was made.
+    #[serde(rename = "webhook.created")]
+    WebhookCreated,
+    /// Fields of a webhook were changed.
+    #[serde(rename = "webhook.updated")]
+    WebhookUpdated,
+    /// A webhook got a new secret; the old one signs too until the rotation is finalized.
+    #[serde(rename = "webhook.secret-rotated")]
+    SecretRotated,
+    /// The old secret was given up.
+    #[serde(rename = "webhook.rotation-finalized")]
+    RotationFinalized,
+    /// A webhook was deleted.
+    #[serde(rename = "webhook.deleted")]
+    WebhookDeleted,
+    /// A finished delivery was queued again.
+    #[serde(rename = "delivery.replayed")]
+    DeliveryReplayed,
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEntry {
+    /// Its id.
+    #[serde(rename = "_id")]
+    pub id: ObjectId,
+    /// The group.
+    pub group_id: DocId,
+    /// The entry's number in its group: 1, 2, 3 … without holes.
+    pub sequence: i64,
+    /// When. Server time.
+    pub at: DateTime,
+    /// The user.
+    pub actor_id: DocId,
+    /// What was done.
+    pub action: AuditAction,
+    /// To which webhook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_id: Option<ObjectId>,
+    /// To which of its deliveries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_id: Option<DeliveryId>,
+    /// The names of the fields that were changed, as REST calls them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+}
+
+impl AuditEntry {
+    /// That `actor` did this to a webhook. Its number in the group is given when it is appended.
+    #[must_use]
+    pub fn of_webhook(webhook: &Webhook, actor: DocId, at: DateTime, action: AuditAction) -> Self {
+        Self {
+            id: ObjectId::new(),
+            group_id: webhook.group_id.clone(),
+            sequence: 0,
+            at,
+            actor_id: actor,
+            action,
+            webhook_id: Some(webhook.id),
+            delivery_id: None,
+            changed: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `integrationAudit`.
+
+use bson::{Document, doc};
+use mongodb::ClientSession;
+use mongodb::error::Result;
+use mongodb::options::FindOneOptions;
+
+use super::{Store, names};
+use crate::model::AuditEntry;
+
+/// Appends entries of one group, numbering them on from the group's last, in the transaction that makes the change they
+/// tell of. The numbers are unique, so two changes of a group at once take turns: what one transaction counted or read
+/// in the group still holds when it commits.
+///
+/// # Errors
+/// The driver's error; a conflict with another change is one that `in_transaction` repeats.
+pub async fn append(store: &Store, session: &mut ClientSession, mut entries: Vec<AuditEntry>) -> Result<()> {
+    let Some(group) = entries.first().map(|entry| entry.group_id.clone()) else { return Ok(()) };
+    let newest = FindOneOptions::builder().sort(doc! { "sequence": -1 }).projection(doc! { "sequence": 1 }).build();
+    let last = store
+        .collection::<Document>(names::AUDIT)
+        .find_one(doc! { "groupId": group })
+        .with_options(newest)
+        .session(&mut *session)
+        .await?;
+    let last = last.and_then(|entry| entry.get_i64("sequence").ok()).unwrap_or(0);
+    for (number, entry) in (last + 1..).zip(&mut entries) {
+        entry.sequence = number;
+    }
+    store.collection::<AuditEntry>(names::AUDIT).insert_many(entries).session(session).await?;
+    Ok(())
+}

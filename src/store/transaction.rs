@@ -1,0 +1,99 @@
+//! One majority transaction, repeated while the server asks for it.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use mongodb::ClientSession;
+use mongodb::error::{
+    Error, ErrorKind, Result, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure,
+};
+use mongodb::options::{ReadConcern, TransactionOptions, WriteConcern};
+use rand::Rng;
+
+use super::Store;
+
+/// How often a transaction is begun before its error is passed on.
+const TRIES: u32 = 12;
+/// How often a commit whose outcome is unknown is asked for again.
+const COMMIT_TRIES: u32 = 5;
+
+/// How a transaction's work ends.
+#[derive(Debug)]
+pub enum Verdict<T> {
+    /// Keep what was written.
+    Commit(T),
+    /// Undo it.
+    Abort(T),
+}
+
+/// Runs `work` in a transaction that reads a snapshot and writes to a majority. When it meets another transaction
+/// (a write conflict, or a duplicate key that the other one has just made) it is repeated from the beginning, so `work`
+/// must have no effect of its own.
+///
+/// # Errors
+/// The driver's error that could not be overcome. After an error that says that the commit's outcome is unknown, the
+/// writes may stand.
+pub async fn in_transaction<T, F>(store: &Store, mut work: F) -> Result<T>
+where
+    T: Send,
+    F: for<'s> FnMut(&'s mut ClientSession) -> BoxFuture<'s, Result<Verdict<T>>> + Send,
+{
+    let options = TransactionOptions::builder()
+        .read_concern(ReadConcern::snapshot())
+        .write_concern(WriteConcern::majority())
+        .max_commit_time(Duration::from_secs(10))
+        .build();
+    let mut session = store.client.start_session().await?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        session.start_transaction().with_options(options.clone()).await?;
+        let error = match work(&mut session).await {
+            Ok(Verdict::Commit(value)) => match commit(&mut session).await {
+                Ok(()) => return Ok(value),
+                Err(error) => error,
+            },
+            Ok(Verdict::Abort(value)) => {
+                abort(&mut session).await;
+                return Ok(value);
+            }
+            Err(error) => {
+                abort(&mut session).await;
+                error
+            }
+        };
+        if tries == TRIES || !may_be_repeated(&error) {
+            return Err(error);
+        }
+        let pause = rand::rng().random_range(1..=u64::from(tries) * 10);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+async fn commit(session: &mut ClientSession) -> Result<()> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match session.commit_transaction().await {
+            Err(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) && tries < COMMIT_TRIES => {}
+            other => return other,
+        }
+    }
+}
+
+/// An abort that fails leaves a transaction that the server ends by itself.
+async fn abort(session: &mut ClientSession) {
+    if let Err(error) = session.abort_transaction().await {
+        tracing::debug!(why = %error.kind, "a transaction could not be aborted; the server will end it");
+    }
+}
+
+fn may_be_repeated(error: &Error) -> bool {
+    const DUPLICATE_KEY: i32 = 11000;
+    let duplicate = match *error.kind {
+        ErrorKind::Write(WriteFailure::WriteError(ref write)) => write.code == DUPLICATE_KEY,
+        ErrorKind::Command(ref command) => command.code == DUPLICATE_KEY,
+        _ => false,
+    };
+    duplicate || error.contains_label(TRANSIENT_TRANSACTION_ERROR)
+}
