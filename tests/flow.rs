@@ -1,3 +1,0 @@
-//! From the task service's write to what must follow.
-
-mod derived;
