@@ -20,6 +20,38 @@ pub const MAX_SKEW_SECONDS: i64 = 300;
 /// More values than this in one `X-Signature` are refused unread.
 const MAX_CANDIDATES: usize = 4;
 
+/// Whether a configured header of this name would replace one of ours or steer the connection (RFC 9110, 7.6.1). Compared
+/// without regard to case.
+#[must_use]
+pub fn is_reserved_header(name: &str) -> bool {
+    const OURS: [&str; 8] = [
+        "x-signature",
+        "x-timestamp",
+        "x-event",
+        "x-delivery-id",
+        "x-attempt",
+        "user-agent",
+        "content-type",
+        "content-length",
+    ];
+    const CONNECTION: [&str; 9] = [
+        "host",
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "expect",
+        "content-encoding",
+    ];
+    let name = name.to_ascii_lowercase();
+    OURS.contains(&name.as_str())
+        || CONNECTION.contains(&name.as_str())
+        || name.starts_with("webhook-")
+        || name.starts_with("proxy-")
+}
+
 /// Why a secret cannot sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SigningKeyError {
@@ -279,6 +311,18 @@ mod tests {
     fn a_whsec_secret_without_base64_is_refused() {
         for bad in ["whsec_", "whsec_not base64!", "whsec_abc"] {
             assert_eq!(SigningKey::new(&SecretString::from(bad)).unwrap_err(), SigningKeyError::BadBase64);
+        }
+    }
+
+    #[test]
+    fn no_configured_header_replaces_ours_or_steers_the_connection() {
+        for name in
+            ["X-Signature", "webhook-id", "WEBHOOK-SIGNATURE", "Host", "transfer-encoding", "Proxy-Authorization"]
+        {
+            assert!(is_reserved_header(name), "{name}");
+        }
+        for name in ["Authorization", "X-Api-Key", "X-Signature-2", "Accept"] {
+            assert!(!is_reserved_header(name), "{name}");
         }
     }
 

@@ -6,6 +6,7 @@ pub mod audit;
 mod clock;
 mod connect;
 pub mod deliveries;
+pub mod health;
 mod indexes;
 mod transaction;
 pub mod webhooks;

@@ -6,19 +6,27 @@
 //! [`actor`] waits for the history row that names who did it → [`record`] commits events, deliveries, snapshots and the
 //! position in one fenced transaction. [`lease`] decides which process does this; [`bootstrap`] gives it its past.
 //!
-//! `fold`, `derive`, `swap`, `fan_out` and `actor` do no input or output.
+//! [`dispatch`] delivers: it holds rows that [`claim`] leased or the recorder handed over, POSTs them through [`client`],
+//! judges the answer by [`outcome`] and times the next attempt by [`backoff`].
+//!
+//! `fold`, `derive`, `swap`, `fan_out`, `actor`, `outcome` and `backoff` do no input or output.
 
 pub mod actor;
+pub mod backoff;
 pub mod bootstrap;
 pub mod change;
 pub mod checkpoint;
+pub mod claim;
+pub mod client;
 pub mod derive;
+pub mod dispatch;
 pub mod fan_out;
 pub mod judge;
 pub mod lag;
 pub mod leader;
 pub mod lease;
 pub mod memory;
+pub mod outcome;
 pub mod progress;
 pub mod record;
 

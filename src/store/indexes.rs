@@ -31,8 +31,14 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
                     "open_by_webhook",
                     doc! { "due": { "$exists": true } },
                 ),
-                // perTask order: the lowest open sequence of a task.
-                named(doc! { "webhookId": 1, "taskId": 1, "sequence": 1 }, "open_in_order", doc! { "ordered": true }),
+                // perTask order: the lowest open sequence of a task. `ordered` is a key so that the index covers the search.
+                named(
+                    doc! { "ordered": 1, "webhookId": 1, "taskId": 1, "sequence": 1 },
+                    "open_in_order",
+                    doc! { "ordered": true },
+                ),
+                // What was given up, for its count and for bulk replays.
+                named(doc! { "groupId": 1, "webhookId": 1, "_id": 1 }, "dead", doc! { "status": "dead-letter" }),
             ],
         ),
         (names::WEBHOOK_VERSIONS, vec![plain(doc! { "webhookId": 1, "at.t": -1, "at.i": -1, "at.n": -1 })]),

@@ -1,0 +1,247 @@
+//! Finding due rows and taking leases on them. Every search runs over an index that holds open rows only.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bson::{Bson, DateTime, Document, doc, oid::ObjectId};
+use futures::TryStreamExt;
+use mongodb::options::Hint;
+use serde::Deserialize;
+use taskwire::model::delivery::ATTEMPT_LOG_LENGTH;
+use taskwire::model::{AttemptOutcome, DeliveryId, DocId, EventId, EventKind};
+use taskwire::store::{Store, names};
+
+use crate::dispatch::LEASE;
+
+/// Rows in one claim.
+pub const CLAIM_MOST: usize = 500;
+
+/// A webhook with open rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenQueue {
+    /// The webhook.
+    pub webhook: ObjectId,
+    /// When its first row is due, or its lease ends.
+    pub first_due: DateTime,
+}
+
+/// A row just leased.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimedRow {
+    /// Its id.
+    #[serde(rename = "_id")]
+    pub id: DeliveryId,
+    /// Its webhook.
+    pub webhook_id: ObjectId,
+    /// Whose body is sent.
+    pub event_id: EventId,
+    /// Its kind.
+    pub event_type: EventKind,
+    /// The task.
+    pub task_id: DocId,
+    /// The event's place in its task.
+    pub sequence: i64,
+    /// The number of the attempt to be made.
+    pub attempts: i32,
+    /// Attempts before the last replay.
+    pub attempts_base: i32,
+    /// Whether it keeps its task's order.
+    #[serde(default)]
+    pub ordered: bool,
+    /// The last attempt on record.
+    #[serde(default)]
+    log: Vec<LastAttempt>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LastAttempt {
+    n: i32,
+    outcome: AttemptOutcome,
+}
+
+impl ClaimedRow {
+    /// Whether the attempt before this one ended without an outcome.
+    #[must_use]
+    pub fn after_interruption(&self) -> bool {
+        self.log.last().is_some_and(|last| last.outcome == AttemptOutcome::Interrupted && last.n == self.attempts - 1)
+    }
+}
+
+/// An event's part of an attempt.
+#[derive(Debug, Deserialize)]
+pub struct EventBody {
+    #[serde(rename = "_id")]
+    id: EventId,
+    /// The exact body.
+    pub body: Arc<str>,
+    /// The change's own time.
+    pub at: DateTime,
+}
+
+fn hint(index: &str) -> Hint {
+    Hint::Name(index.to_owned())
+}
+
+/// Every webhook that has open rows, with its first due time: one step in the index for each webhook, however many rows.
+///
+/// # Errors
+/// The driver's error.
+pub async fn open_queues(store: &Store) -> mongodb::error::Result<Vec<OpenQueue>> {
+    // Without a filter the planner walks from one webhook to the next (a distinct scan); any filter would make it read all.
+    let pipeline = [
+        doc! { "$sort": { "webhookId": 1, "due": 1 } },
+        doc! { "$group": { "_id": "$webhookId", "due": { "$first": "$due" } } },
+    ];
+    let rows = store.collection::<Document>(names::DELIVERIES);
+    let mut found = rows.aggregate(pipeline).hint(hint("open_by_webhook")).await?;
+    let mut queues = Vec::new();
+    while found.advance().await? {
+        let row = found.current();
+        if let (Ok(webhook), Ok(first_due)) = (row.get_object_id("_id"), row.get_datetime("due")) {
+            queues.push(OpenQueue { webhook, first_due });
+        }
+    }
+    Ok(queues)
+}
+
+/// Ids of rows that are due, the most overdue first. Covered by the index.
+///
+/// # Errors
+/// The driver's error.
+pub async fn candidates(
+    store: &Store,
+    webhook: ObjectId,
+    now: DateTime,
+    most: usize,
+) -> mongodb::error::Result<Vec<String>> {
+    let rows = store.collection::<Document>(names::DELIVERIES);
+    let mut found = rows
+        .find(doc! { "webhookId": webhook, "due": { "$lte": now } })
+        .sort(doc! { "due": 1 })
+        .projection(doc! { "_id": 1 })
+        .hint(hint("open_by_webhook"))
+        .limit(i64::try_from(most).unwrap_or(i64::MAX))
+        .batch_size(u32::try_from(most).unwrap_or(u32::MAX))
+        .await?;
+    let mut ids = Vec::with_capacity(most);
+    while found.advance().await? {
+        if let Ok(id) = found.current().get_str("_id") {
+            ids.push(id.to_owned());
+        }
+    }
+    Ok(ids)
+}
+
+/// Leases those of `ids` that are still due and returns them. `token` must be new: it tells this claim's rows from all others.
+///
+/// A row whose earlier lease ran out gets that attempt on record as interrupted. Rows that keep an order are taken only
+/// where `ordered` says that the order was looked at.
+///
+/// # Errors
+/// The driver's error. Rows may be leased all the same: they are due again when the lease ends.
+pub async fn claim(
+    store: &Store,
+    ids: &[String],
+    token: &str,
+    now: DateTime,
+    ordered: bool,
+) -> mongodb::error::Result<Vec<ClaimedRow>> {
+    let rows = store.collection::<ClaimedRow>(names::DELIVERIES);
+    let mut filter = doc! { "_id": { "$in": ids }, "due": { "$lte": now } };
+    if !ordered {
+        filter.insert("ordered", Bson::Null);
+    }
+    let by_id = Hint::Keys(doc! { "_id": 1 });
+    let taken = rows.update_many(filter, lease_pipeline(token)).hint(by_id.clone()).await?;
+    if taken.modified_count == 0 {
+        return Ok(Vec::new());
+    }
+    let projection = doc! {
+        "webhookId": 1, "eventId": 1, "eventType": 1, "taskId": 1, "sequence": 1, "attempts": 1, "attemptsBase": 1,
+        "ordered": 1, "log": { "$slice": -1 },
+    };
+    let mine = doc! { "_id": { "$in": ids }, "lease": token };
+    rows.find(mine).projection(projection).hint(by_id).await?.try_collect().await
+}
+
+/// The lease, in server time, and the record of an attempt whose holder went away. Its beginning is told by its lease's end.
+fn lease_pipeline(token: &str) -> Vec<Document> {
+    let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
+    let interrupted = doc! { "n": "$attempts", "at": { "$subtract": ["$due", lease] }, "outcome": "interrupted" };
+    let log = doc! { "$concatArrays": [{ "$ifNull": ["$log", []] }, [interrupted]] };
+    let stale = doc! { "$eq": [{ "$type": "$lease" }, "string"] };
+    let if_stale = |then: Bson, otherwise: &str| doc! { "$cond": [stale.clone(), then, otherwise] };
+    vec![doc! { "$set": {
+        "log": if_stale(doc! { "$slice": [log, -ATTEMPT_LOG_LENGTH] }.into(), "$log"),
+        "lastAttemptAt": if_stale(doc! { "$subtract": ["$due", lease] }.into(), "$lastAttemptAt"),
+        "status": if_stale("failed".into(), "$status"),
+        "attempts": { "$add": ["$attempts", 1] },
+        "lease": token,
+        "due": { "$add": ["$$NOW", lease] },
+    } }]
+}
+
+/// The bodies of these events. Those that are no longer stored are not in the answer.
+///
+/// # Errors
+/// The driver's error.
+pub async fn bodies<'a>(
+    store: &Store,
+    events: impl Iterator<Item = &'a EventId>,
+) -> mongodb::error::Result<HashMap<EventId, EventBody>> {
+    let mut ids: Vec<&str> = events.map(EventId::as_str).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let log = store.collection::<EventBody>(names::EVENTS);
+    let mut found = log.find(doc! { "_id": { "$in": ids } }).projection(doc! { "body": 1, "at": 1 }).await?;
+    let mut bodies = HashMap::new();
+    while let Some(event) = found.try_next().await? {
+        bodies.insert(event.id.clone(), event);
+    }
+    Ok(bodies)
+}
+
+/// Ends up to [`CLAIM_MOST`] open rows of a deleted webhook that nobody holds. Returns how many of each kind were ended;
+/// none: nothing is left but what is held.
+///
+/// # Errors
+/// The driver's error.
+pub async fn end_deleted(
+    store: &Store,
+    webhook: ObjectId,
+    now: DateTime,
+) -> mongodb::error::Result<Vec<(EventKind, u64)>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Row {
+        #[serde(rename = "_id")]
+        id: String,
+        event_type: EventKind,
+    }
+    let unheld = || bson::bson!([{ "lease": null }, { "due": { "$lte": now } }]);
+    let rows = store.collection::<Row>(names::DELIVERIES);
+    let found: Vec<Row> = rows
+        .find(doc! { "webhookId": webhook, "due": { "$exists": true }, "$or": unheld() })
+        .projection(doc! { "eventType": 1 })
+        .hint(hint("open_by_webhook"))
+        .limit(i64::try_from(CLAIM_MOST).unwrap_or(i64::MAX))
+        .await?
+        .try_collect()
+        .await?;
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<&str> = found.iter().map(|row| row.id.as_str()).collect();
+    let end = doc! {
+        "$set": { "status": "dead-letter", "errorMessage": "deleted" },
+        "$unset": { "due": "", "lease": "", "ordered": "", "nextAttemptAt": "" },
+    };
+    let filter = doc! { "_id": { "$in": ids }, "due": { "$exists": true }, "$or": unheld() };
+    rows.update_many(filter, end).await?;
+    let mut counts: HashMap<EventKind, u64> = HashMap::new();
+    for row in found {
+        *counts.entry(row.event_type).or_default() += 1;
+    }
+    Ok(counts.into_iter().collect())
+}

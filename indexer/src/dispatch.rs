@@ -1,0 +1,309 @@
+//! Delivers: holds rows under leases, POSTs them, and writes what came of it.
+//!
+//! Rows come in two ways. The [`feed`] claims due rows from the queue in the database; the recorder of this process hands
+//! over what it has just committed under a lease of ours ([`DispatchHandle::reserve`], [`DispatchHandle::lease`],
+//! [`DispatchHandle::hand_over`]). Either way a row stands in its webhook's [`lane`] until the [`board`] gives it its turn;
+//! the [`engine`] then asks the [`view`] whether its webhook may still be sent to, makes one attempt, and leaves the outcome
+//! to the [`writer`], which writes outcomes in groups.
+//!
+//! Invariants: a row is attempted only under a lease whose end is far enough; an outcome is written only where the lease's
+//! token still stands; no attempt starts on a view older than a second; nothing here waits for one webhook on behalf of
+//! another; memory is bounded by the slots, not by the backlog.
+
+mod board;
+mod engine;
+mod feed;
+mod gone;
+mod health;
+mod in_order;
+mod job;
+mod lane;
+mod meters;
+mod statement;
+mod target;
+mod view;
+mod writer;
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bson::{DateTime, oid::ObjectId};
+use taskwire::config::IndexerSettings;
+use taskwire::model::Delivery;
+use taskwire::store::{ServerClock, Store};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::board::Board;
+use self::engine::Engine;
+use self::feed::{Feeder, new_token};
+use self::health::HealthBoard;
+use self::job::{Job, shared_body};
+use self::meters::Meters;
+use self::target::{Opener, TargetState};
+use self::view::{Looker, View};
+use self::writer::{FreedTasks, Writer};
+use crate::client::{ClientError, TargetClient};
+
+pub use self::job::LEASE;
+pub use self::view::FRESH_FOR;
+
+/// How often the webhooks are looked at.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// How often health is written.
+const HEALTH: Duration = Duration::from_secs(1);
+
+/// A lease for rows that the recorder is about to write.
+#[derive(Debug, Clone)]
+pub struct LeaseGrant {
+    /// The rows' `lease`.
+    pub token: String,
+    /// The rows' `due`: the lease's end, in server time.
+    pub until: DateTime,
+}
+
+/// Room for one row in a webhook's lane. Dropped, the room is free again.
+#[derive(Debug)]
+pub struct Slot {
+    engine: Arc<Engine>,
+    webhook: ObjectId,
+    is_filled: bool,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if !self.is_filled {
+            self.engine.board().give_back(self.webhook, 1);
+        }
+    }
+}
+
+/// A row that the recorder has committed under a [`LeaseGrant`], with `attempts: 1`.
+#[derive(Debug)]
+pub struct HandedOver {
+    /// The room that was reserved for it.
+    pub slot: Slot,
+    /// The row as it was written.
+    pub delivery: Delivery,
+    /// Its event's body.
+    pub body: Arc<str>,
+    /// Its event's `at`: the change's own time.
+    pub happened_at: DateTime,
+}
+
+/// What the rest of the process may ask of the dispatcher. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DispatchHandle {
+    engine: Arc<Engine>,
+}
+
+impl DispatchHandle {
+    /// Room for up to `wanted` rows of this webhook, fewer or none where its lane is full, troubled or behind, keeps an
+    /// order, or is not known as live.
+    #[must_use]
+    pub fn reserve(&self, webhook: ObjectId, wanted: usize) -> Vec<Slot> {
+        let engine = &self.engine;
+        let live = engine.view.get(webhook).filter(|target| target.state == TargetState::Live && !target.per_task);
+        let Some(target) = live.filter(|_| engine.view.is_fresh()) else { return Vec::new() };
+        let mut board = engine.board();
+        let count = board.room(&target, true).min(wanted);
+        board.reserve(webhook, count);
+        drop(board);
+        (0..count).map(|_| Slot { engine: Arc::clone(engine), webhook, is_filled: false }).collect()
+    }
+
+    /// A lease for rows that are about to be written.
+    #[must_use]
+    pub fn lease(&self) -> LeaseGrant {
+        let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
+        let until = DateTime::from_millis(self.engine.clock.now().timestamp_millis().saturating_add(lease));
+        LeaseGrant { token: new_token(), until }
+    }
+
+    /// Takes over rows whose transaction is known to have committed. One that is not open under a lease is left to the claim.
+    pub fn hand_over(&self, rows: Vec<HandedOver>) {
+        let now = self.engine.clock.now();
+        let instant = Instant::now();
+        let jobs = rows.into_iter().filter_map(|row| {
+            let HandedOver { mut slot, delivery, body, happened_at } = row;
+            let (Some(token), Some(until)) = (delivery.lease, delivery.due) else { return None };
+            slot.is_filled = true;
+            Some(Job {
+                webhook: delivery.webhook_id,
+                delivery: delivery.id,
+                event: delivery.event_id,
+                kind: delivery.event_type,
+                attempt: delivery.attempts,
+                base: delivery.attempts_base,
+                interrupted: false,
+                ordered_task: None,
+                token: token.into(),
+                lease_until: instant + until.saturating_duration_since(now),
+                body: Some(shared_body(body)),
+                happened_at,
+            })
+        });
+        self.engine.take_in(jobs.collect());
+    }
+
+    /// Tells that rows are due that were not handed over.
+    pub fn wake(&self) {
+        self.engine.more.notify_one();
+    }
+
+    /// Whether attempts may start: the webhooks were looked at within the last second.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.engine.view.is_fresh()
+    }
+}
+
+/// Starts delivering. After `stop`, nothing new is begun; what is in flight has the grace to end, what is held is released,
+/// and the outcomes are written; then the returned task ends.
+///
+/// Call it inside a Tokio runtime, after the metrics' recorder is installed.
+///
+/// # Errors
+/// [`ClientError`], for instance a file of roots that cannot be read.
+pub fn start(
+    store: Store,
+    settings: &IndexerSettings,
+    clock: ServerClock,
+    stop: CancellationToken,
+) -> Result<(DispatchHandle, JoinHandle<()>), ClientError> {
+    let client = TargetClient::new(settings)?;
+    let (sender, statements) = mpsc::channel(writer::WAITING);
+    let engine = Arc::new(Engine {
+        store: store.clone(),
+        clock,
+        view: View::new(),
+        meters: Meters::new(),
+        health: HealthBoard::default(),
+        more: Arc::new(Notify::new()),
+        workers: TaskTracker::new(),
+        cut_off: CancellationToken::new(),
+        client,
+        statements: sender,
+        retry_after_cap: settings.retry_after_cap,
+        board: Mutex::new(Board::new(settings.max_in_flight, settings.max_in_flight_per_webhook)),
+    });
+    let freed = Arc::new(FreedTasks::default());
+    let writer = Writer {
+        store: store.clone(),
+        statements,
+        freed: Arc::clone(&freed),
+        more: Arc::clone(&engine.more),
+        finish: CancellationToken::new(),
+        abandon: CancellationToken::new(),
+    };
+    let opener = Opener { keys: Arc::clone(&settings.common.master_keys), policy: settings.common.targets.clone() };
+    let handle = DispatchHandle { engine: Arc::clone(&engine) };
+    let parts = Parts { engine, writer, freed, opener, grace: settings.grace };
+    Ok((handle, tokio::spawn(parts.run(stop))))
+}
+
+/// The dispatcher's tasks.
+struct Parts {
+    engine: Arc<Engine>,
+    writer: Writer,
+    freed: Arc<FreedTasks>,
+    opener: Opener,
+    grace: Duration,
+}
+
+impl Parts {
+    async fn run(self, stop: CancellationToken) {
+        let engine = self.engine;
+        let (finish, abandon) = (self.writer.finish.clone(), self.writer.abandon.clone());
+        let mut writer = tokio::spawn(self.writer.run());
+        let looker = Looker::new(engine.store.clone(), self.opener);
+        let looks = tokio::spawn(keep_looking(Arc::clone(&engine), looker.clone(), stop.clone()));
+        let feeder =
+            Feeder { engine: Arc::clone(&engine), looker, freed: self.freed, contended: AtomicBool::new(false) };
+        let feed = tokio::spawn(feeder.run(stop.clone()));
+        let watch = tokio::spawn(keep_reporting(Arc::clone(&engine), stop.clone()));
+
+        stop.cancelled().await;
+        let deadline = tokio::time::Instant::now() + self.grace;
+        let held = engine.board().close();
+        let released = held.len();
+        engine.release(held).await;
+        let _ = tokio::join!(feed, looks, watch);
+        engine.workers.close();
+        if tokio::time::timeout_at(deadline, engine.workers.wait()).await.is_err() {
+            tracing::warn!("requests still in flight after the grace are cut off; they will count as interrupted");
+            engine.cut_off.cancel();
+            engine.workers.wait().await;
+        }
+        finish.cancel();
+        // At least a moment for the outcomes of what ended last.
+        let last = deadline.max(tokio::time::Instant::now() + Duration::from_secs(5));
+        if tokio::time::timeout_at(last, &mut writer).await.is_err() {
+            abandon.cancel();
+            let _ = writer.await;
+        }
+        engine.health.flush(&engine.store).await;
+        tracing::info!(released, "the dispatcher has stopped");
+    }
+}
+
+/// Keeps the view fresh, releases what is held of webhooks that may no longer be sent to, and starts what may start now.
+async fn keep_looking(engine: Arc<Engine>, mut looker: Looker, stop: CancellationToken) {
+    let mut every = tokio::time::interval(LOOK);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut was_failing = false;
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        match looker.look(&engine.view).await {
+            Ok(changed) => {
+                if was_failing {
+                    tracing::info!("the webhooks can be read again");
+                }
+                was_failing = false;
+                take_changes(&engine, changed).await;
+            }
+            Err(error) => {
+                if !was_failing {
+                    tracing::warn!(error = %error.kind, "the webhooks cannot be read: no attempt starts until they can");
+                }
+                was_failing = true;
+            }
+        }
+    }
+}
+
+async fn take_changes(engine: &Arc<Engine>, changed: Vec<ObjectId>) {
+    let any = !changed.is_empty();
+    for webhook in changed {
+        if engine.view.get(webhook).is_none_or(|target| target.state != TargetState::Live) {
+            let held = engine.board().drain(webhook);
+            engine.release(held).await;
+        }
+    }
+    if any {
+        engine.more.notify_one();
+    }
+    engine.kick();
+}
+
+async fn keep_reporting(engine: Arc<Engine>, stop: CancellationToken) {
+    let health = async {
+        let mut every = tokio::time::interval(HEALTH);
+        loop {
+            every.tick().await;
+            engine.health.flush(&engine.store).await;
+        }
+    };
+    tokio::select! {
+        () = engine.meters.watch_queue(&engine.store, &engine.clock) => {}
+        () = health => {}
+        () = stop.cancelled() => {}
+    }
+}

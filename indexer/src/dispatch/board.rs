@@ -1,0 +1,339 @@
+//! All lanes of this process: whose turn it is, and that nobody takes the room of the others.
+//!
+//! Lanes with something to send stand in a ring and take turns. Besides its own limit, a lane may have no more in flight
+//! than there are slots free, so any number of greedy lanes leave some free for the next one; and troubled lanes together
+//! may fill only half of the slots, so any number of targets that never answer leave the other half.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use bson::oid::ObjectId;
+
+use super::job::Job;
+use super::lane::{Lane, Start, Verdict};
+use super::target::Target;
+
+/// What to do next.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// This one's turn has come.
+    Start(Job),
+    /// Nothing may start.
+    Nothing,
+}
+
+/// What the end of a request calls for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// The lane runs low while more waits in the database.
+    pub(crate) wants_more: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Board {
+    lanes: HashMap<ObjectId, Lane>,
+    ring: VecDeque<ObjectId>,
+    in_flight: usize,
+    troubled_in_flight: usize,
+    /// Over all lanes: in flight, queued and promised.
+    held: usize,
+    most_in_flight: usize,
+    most_per_lane: usize,
+    closed: bool,
+    alarms: Vec<(ObjectId, Instant)>,
+}
+
+/// Rows held for each slot, over all lanes: bounds memory.
+const HELD_PER_SLOT: usize = 8;
+
+impl Board {
+    pub(crate) fn new(most_in_flight: usize, most_per_lane: usize) -> Self {
+        Self {
+            lanes: HashMap::new(),
+            ring: VecDeque::new(),
+            in_flight: 0,
+            troubled_in_flight: 0,
+            held: 0,
+            most_in_flight: most_in_flight.max(1),
+            most_per_lane: most_per_lane.clamp(1, most_in_flight.max(1)),
+            closed: false,
+            alarms: Vec::new(),
+        }
+    }
+
+    fn lane(&mut self, id: ObjectId) -> &mut Lane {
+        let most = self.most_per_lane;
+        self.lanes.entry(id).or_insert_with(|| Lane::new(most))
+    }
+
+    /// Room for rows of this webhook. What is handed over past the queue may take half of it while older rows wait there.
+    pub(crate) fn room(&mut self, target: &Target, past_the_queue: bool) -> usize {
+        if self.closed {
+            return 0;
+        }
+        let free = (self.most_in_flight * HELD_PER_SLOT).saturating_sub(self.held);
+        let lane = self.lane(target.id);
+        lane.set_rate(target.rate);
+        if past_the_queue && lane.is_troubled() {
+            return 0;
+        }
+        let room = if past_the_queue && lane.backlog { lane.room() / 2 } else { lane.room() };
+        room.min(free)
+    }
+
+    /// Promises slots; each must be filled or given back.
+    pub(crate) fn reserve(&mut self, id: ObjectId, count: usize) {
+        self.lane(id).reserved += count;
+        self.held += count;
+    }
+
+    /// Takes promised slots back.
+    pub(crate) fn give_back(&mut self, id: ObjectId, count: usize) {
+        let lane = self.lane(id);
+        let count = count.min(lane.reserved);
+        lane.reserved -= count;
+        self.held -= count;
+    }
+
+    /// Whether the lane is worth a claim: a good part of it is free. Small claims cost as much as large ones.
+    pub(crate) fn wants(&mut self, target: &Target) -> usize {
+        let room = self.room(target, false);
+        let capacity = self.lane(target.id).capacity();
+        if room * 2 >= capacity || room >= 250 { room } else { 0 }
+    }
+
+    /// Notes whether more rows are due than were taken.
+    pub(crate) fn set_backlog(&mut self, id: ObjectId, backlog: bool) {
+        self.lane(id).backlog = backlog;
+    }
+
+    /// Puts a held row into its lane, in a slot promised before.
+    pub(crate) fn fill(&mut self, job: Job) {
+        let id = job.webhook;
+        let lane = self.lane(id);
+        lane.reserved = lane.reserved.saturating_sub(1);
+        lane.queue.push_back(job);
+        self.enter_ring(id);
+    }
+
+    fn enter_ring(&mut self, id: ObjectId) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        if !lane.in_ring && !lane.has_alarm && !lane.queue.is_empty() {
+            lane.in_ring = true;
+            self.ring.push_back(id);
+        }
+    }
+
+    /// The next row to send, if one may be sent now.
+    pub(crate) fn turn(&mut self, now: Instant) -> Turn {
+        if self.closed {
+            return Turn::Nothing;
+        }
+        for _ in 0..self.ring.len() {
+            let free = self.most_in_flight - self.in_flight;
+            let Some(id) = (if free == 0 { None } else { self.ring.pop_front() }) else { break };
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            lane.in_ring = false;
+            if lane.queue.is_empty() {
+                continue;
+            }
+            let crowded = lane.in_flight >= free
+                || (lane.is_troubled() && self.troubled_in_flight >= (self.most_in_flight / 2).max(1));
+            match if crowded { Start::Later } else { lane.start(now) } {
+                Start::Now => {
+                    let Some(job) = lane.queue.pop_front() else { continue };
+                    lane.in_flight += 1;
+                    self.in_flight += 1;
+                    self.troubled_in_flight += usize::from(lane.is_troubled());
+                    self.enter_ring(id);
+                    return Turn::Start(job);
+                }
+                Start::At(at) => {
+                    lane.has_alarm = true;
+                    self.alarms.push((id, at));
+                }
+                // One that waits for its own requests comes back when one of them ends.
+                Start::Later if crowded => self.enter_ring(id),
+                Start::Later => {}
+            }
+        }
+        Turn::Nothing
+    }
+
+    /// Lanes that must be woken at a time, since the last call.
+    pub(crate) fn take_alarms(&mut self) -> Vec<(ObjectId, Instant)> {
+        std::mem::take(&mut self.alarms)
+    }
+
+    /// Brings a lane back whose time has come.
+    pub(crate) fn wake(&mut self, id: ObjectId) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.has_alarm = false;
+        }
+        self.enter_ring(id);
+    }
+
+    /// Takes in the end of a request that began at `began`.
+    pub(crate) fn ended(&mut self, id: ObjectId, verdict: Verdict, began: Instant, now: Instant) -> Ended {
+        let Some(lane) = self.lanes.get_mut(&id) else { return Ended { wants_more: false } };
+        let was_troubled = lane.is_troubled();
+        self.troubled_in_flight -= if was_troubled { lane.in_flight } else { 0 };
+        lane.in_flight -= 1;
+        lane.learn(verdict, began, now);
+        self.troubled_in_flight += if lane.is_troubled() { lane.in_flight } else { 0 };
+        self.in_flight -= 1;
+        self.held -= 1;
+        let wants_more = lane.backlog && lane.held() * 2 <= lane.capacity();
+        self.enter_ring(id);
+        Ended { wants_more }
+    }
+
+    /// Takes everything that waits in a lane, to be released.
+    pub(crate) fn drain(&mut self, id: ObjectId) -> Vec<Job> {
+        let Some(lane) = self.lanes.get_mut(&id) else { return Vec::new() };
+        let jobs: Vec<Job> = lane.queue.drain(..).collect();
+        self.held -= jobs.len();
+        jobs
+    }
+
+    /// Starts nothing any more; returns what waits, to be released.
+    pub(crate) fn close(&mut self) -> Vec<Job> {
+        self.closed = true;
+        let ids: Vec<ObjectId> = self.lanes.keys().copied().collect();
+        ids.into_iter().flat_map(|id| self.drain(id)).collect()
+    }
+
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Forgets a lane of a webhook that is no more, once nothing of it is under way.
+    pub(crate) fn forget(&mut self, id: ObjectId) {
+        if self.lanes.get(&id).is_some_and(|lane| lane.held() == 0) {
+            self.lanes.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bson::{DateTime, Timestamp};
+    use taskwire::model::{DeliveryId, DocId, EventId, EventKind, StreamTime};
+
+    use super::super::target::TargetState;
+    use super::*;
+
+    fn job(webhook: ObjectId) -> Job {
+        let at = StreamTime::new(Timestamp { time: 1, increment: 1 }, 0);
+        let event = EventId::derive(at, "n", &DocId::parse("k"), "e");
+        Job {
+            webhook,
+            delivery: DeliveryId::derive(&event, webhook),
+            event,
+            kind: EventKind::Created,
+            attempt: 1,
+            base: 0,
+            interrupted: false,
+            ordered_task: None,
+            token: Arc::from("t"),
+            lease_until: Instant::now() + Duration::from_secs(60),
+            body: None,
+            happened_at: DateTime::from_millis(0),
+        }
+    }
+
+    fn fill(board: &mut Board, id: ObjectId, count: usize) {
+        board.reserve(id, count);
+        for _ in 0..count {
+            board.fill(job(id));
+        }
+    }
+
+    fn start_all(board: &mut Board) -> Vec<ObjectId> {
+        std::iter::from_fn(|| match board.turn(Instant::now()) {
+            Turn::Start(job) => Some(job.webhook),
+            Turn::Nothing => None,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn lanes_take_turns() {
+        let mut board = Board::new(100, 64);
+        let (a, b) = (ObjectId::new(), ObjectId::new());
+        fill(&mut board, a, 5);
+        fill(&mut board, b, 2);
+        assert_eq!(start_all(&mut board), [a, b, a, b, a, a, a]);
+    }
+
+    #[test]
+    fn greedy_lanes_leave_slots_for_the_next_one() {
+        let mut board = Board::new(64, 64);
+        for _ in 0..5 {
+            fill(&mut board, ObjectId::new(), 16);
+        }
+        let started = start_all(&mut board).len();
+        assert!((40..64).contains(&started), "{started}");
+        let late = ObjectId::new();
+        fill(&mut board, late, 3);
+        assert!(start_all(&mut board).contains(&late));
+    }
+
+    #[test]
+    fn targets_that_never_answer_leave_half_of_the_slots_however_many_they_are() {
+        let mut board = Board::new(32, 8);
+        let now = Instant::now();
+        let dead: Vec<ObjectId> = (0..200).map(|_| ObjectId::new()).collect();
+        for id in &dead {
+            for _ in 0..3 {
+                fill(&mut board, *id, 1);
+                assert_eq!(start_all(&mut board), [*id]);
+                board.ended(*id, Verdict::Absent, now, now);
+            }
+        }
+        for id in &dead {
+            fill(&mut board, *id, 1);
+        }
+        assert_eq!(start_all(&mut board).len(), 16);
+        let healthy = ObjectId::new();
+        fill(&mut board, healthy, 4);
+        assert_eq!(start_all(&mut board), [healthy; 4]);
+    }
+
+    #[test]
+    fn a_troubled_lane_takes_nothing_past_the_queue_and_a_lane_with_a_backlog_half() {
+        let mut board = Board::new(100, 10);
+        let target = Target::placeholder(ObjectId::new(), 1, TargetState::Live);
+        let all = board.room(&target, true);
+        assert_eq!(all, 80);
+        board.set_backlog(target.id, true);
+        assert_eq!(board.room(&target, true), 40);
+        assert_eq!(board.room(&target, false), 80);
+        let now = Instant::now();
+        for _ in 0..3 {
+            fill(&mut board, target.id, 1);
+            start_all(&mut board);
+            board.ended(target.id, Verdict::Absent, now, now);
+        }
+        assert_eq!(board.room(&target, true), 0);
+        assert_eq!(board.room(&target, false), 1);
+    }
+
+    #[test]
+    fn a_closed_board_gives_back_what_waits_and_starts_nothing() {
+        let mut board = Board::new(1, 1);
+        let id = ObjectId::new();
+        fill(&mut board, id, 3);
+        assert_eq!(start_all(&mut board).len(), 1);
+        assert_eq!(board.close().len(), 2);
+        let ended = board.ended(id, Verdict::Well, Instant::now(), Instant::now());
+        assert!(!ended.wants_more);
+        assert!(start_all(&mut board).is_empty());
+        board.forget(id);
+        assert!(board.lanes.is_empty());
+        assert_eq!(board.held, 0);
+    }
+}

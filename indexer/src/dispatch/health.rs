@@ -1,0 +1,37 @@
+//! Collects how targets fare and writes it about once a second, for those of which something is new.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use bson::{DateTime, oid::ObjectId};
+use taskwire::store::Store;
+use taskwire::store::health::{HealthChange, record_health};
+
+/// What is not yet written.
+#[derive(Debug, Default)]
+pub(crate) struct HealthBoard(Mutex<HashMap<ObjectId, HealthChange>>);
+
+/// Webhooks in one write.
+const GROUP: usize = 500;
+
+impl HealthBoard {
+    pub(crate) fn succeeded(&self, webhook: ObjectId, at: DateTime) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(webhook).or_default().succeeded(at);
+    }
+
+    pub(crate) fn failed(&self, webhook: ObjectId, at: DateTime, reason: &str) {
+        let mut changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.entry(webhook).or_default().failed(at, || reason.to_owned());
+    }
+
+    /// Writes what is there. Health is a projection: what cannot be written is made good by the next attempt.
+    pub(crate) async fn flush(&self, store: &Store) {
+        let changes: Vec<_> =
+            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect();
+        for group in changes.chunks(GROUP) {
+            if let Err(error) = record_health(store, group).await {
+                tracing::debug!(error = %error.kind, webhooks = group.len(), "delivery health could not be written");
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! One webhook's lane: what it holds, how much at once, and when it may start. Pure but for the queue it owns.
+//!
+//! The in-flight limit follows the target: it grows by one with each success while it is used (doubling every round trip),
+//! is cut to 70 % once a round trip by error statuses, and halved by every timeout or connection failure, so that a target
+//! that stops answering is soon down to one request. After [`BREAKER_AFTER`] troubles in a row, starts are also spaced out,
+//! up to [`LONGEST_SPACING`]: the target is probed, not knocked at.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use super::job::Job;
+
+/// Requests at once to a target that nothing is known of yet.
+const FIRST_LIMIT: f64 = 16.0;
+
+/// So many troubles in a row make a lane troubled: it holds no more than it has in flight.
+const TROUBLED_AFTER: u32 = 3;
+
+/// So many troubles in a row space out further starts.
+const BREAKER_AFTER: u32 = 20;
+
+const FIRST_SPACING: Duration = Duration::from_millis(50);
+const LONGEST_SPACING: Duration = Duration::from_secs(5);
+
+/// Rows held for each request in flight, at most.
+const HELD_PER_REQUEST: f64 = 8.0;
+
+/// How long a held row should wait at most: well within its lease.
+const HELD_FOR_SECONDS: f64 = 5.0;
+
+/// How an attempt's end bears on its lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The target answers well.
+    Well,
+    /// The target answers that it is in trouble.
+    Strained,
+    /// The target does not answer.
+    Absent,
+    /// Says nothing about the target's capacity: a refused request, or no request at all.
+    Neutral,
+}
+
+/// Whether a lane may start a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    Now,
+    /// Not before this time.
+    At(Instant),
+    /// When one of its requests, or somebody else's, has ended.
+    Later,
+}
+
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) queue: VecDeque<Job>,
+    pub(crate) in_flight: usize,
+    /// Slots promised and not yet filled.
+    pub(crate) reserved: usize,
+    /// Whether more rows are due in the database than the lane could take.
+    pub(crate) backlog: bool,
+    /// Whether it stands in the ring of lanes that take turns.
+    pub(crate) in_ring: bool,
+    /// Whether somebody will wake it at a set time.
+    pub(crate) has_alarm: bool,
+    limit: f64,
+    most: f64,
+    troubles: u32,
+    last_cut: Option<Instant>,
+    not_before: Option<Instant>,
+    mean_seconds: f64,
+    rate: Option<NonZeroU32>,
+    limiter: Option<DefaultDirectRateLimiter>,
+}
+
+impl Lane {
+    pub(crate) fn new(most: usize) -> Self {
+        #[allow(clippy::cast_precision_loss, reason = "at most 1000")]
+        let most = most.max(1) as f64;
+        Self {
+            queue: VecDeque::new(),
+            in_flight: 0,
+            reserved: 0,
+            backlog: false,
+            in_ring: false,
+            has_alarm: false,
+            limit: FIRST_LIMIT.min(most),
+            most,
+            troubles: 0,
+            last_cut: None,
+            not_before: None,
+            mean_seconds: 0.05,
+            rate: None,
+            limiter: None,
+        }
+    }
+
+    /// Sets the rate limit, if it is another one.
+    pub(crate) fn set_rate(&mut self, rate: Option<NonZeroU32>) {
+        if self.rate != rate {
+            self.rate = rate;
+            self.limiter = rate.map(|rate| RateLimiter::direct(quota(rate)));
+        }
+    }
+
+    pub(crate) const fn is_troubled(&self) -> bool {
+        self.troubles >= TROUBLED_AFTER
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 1000")]
+    pub(crate) const fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// How many rows it may hold: in flight, queued and promised together.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 8000")]
+    pub(crate) fn capacity(&self) -> usize {
+        if self.is_troubled() {
+            return self.limit();
+        }
+        let per_request = (HELD_FOR_SECONDS / self.mean_seconds.max(0.001)).clamp(1.0, HELD_PER_REQUEST);
+        let held = self.limit * per_request;
+        let by_rate = self.rate.map_or(f64::MAX, |rate| f64::from(rate.get()) * HELD_FOR_SECONDS);
+        held.min(by_rate).max(1.0) as usize
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.queue.len() + self.in_flight + self.reserved
+    }
+
+    pub(crate) fn room(&self) -> usize {
+        self.capacity().saturating_sub(self.held())
+    }
+
+    /// Whether the next request may start; takes a turn from the rate limit if so.
+    pub(crate) fn start(&self, now: Instant) -> Start {
+        if self.in_flight >= self.limit() {
+            return Start::Later;
+        }
+        if let Some(at) = self.not_before.filter(|at| *at > now) {
+            return Start::At(at);
+        }
+        match self.limiter.as_ref().map(RateLimiter::check) {
+            None | Some(Ok(())) => Start::Now,
+            Some(Err(not_until)) => Start::At(now + not_until.wait_time_from(DefaultClock::default().now())),
+        }
+    }
+
+    /// Takes in how a request that began at `began` ended.
+    pub(crate) fn learn(&mut self, verdict: Verdict, began: Instant, now: Instant) {
+        match verdict {
+            Verdict::Neutral => {}
+            Verdict::Well => {
+                let seconds = now.saturating_duration_since(began).as_secs_f64();
+                self.mean_seconds += (seconds - self.mean_seconds) * 0.1;
+                self.troubles = 0;
+                self.not_before = None;
+                #[allow(clippy::cast_precision_loss, reason = "at most 1000")]
+                if (self.in_flight + 1) as f64 >= self.limit / 2.0 {
+                    self.limit = (self.limit + 1.0).min(self.most);
+                }
+            }
+            Verdict::Strained => {
+                if self.last_cut.is_none_or(|cut| began >= cut) {
+                    self.cut(0.7, now);
+                }
+                self.trouble(now);
+            }
+            Verdict::Absent => {
+                self.cut(0.5, now);
+                self.trouble(now);
+            }
+        }
+    }
+
+    fn cut(&mut self, factor: f64, now: Instant) {
+        self.limit = (self.limit * factor).max(1.0);
+        self.last_cut = Some(now);
+    }
+
+    fn trouble(&mut self, now: Instant) {
+        self.troubles = self.troubles.saturating_add(1);
+        if let Some(above) = self.troubles.checked_sub(BREAKER_AFTER) {
+            let spacing = FIRST_SPACING * (1 << (above / 10).min(7));
+            self.not_before = Some(now + spacing.min(LONGEST_SPACING));
+        }
+    }
+}
+
+/// A quota under which no more than `rate` requests begin in any second: a burst of b and then r a second come to b - 1 + r,
+/// and a burst of a twentieth keeps up with a timer's grain at high rates.
+fn quota(rate: NonZeroU32) -> Quota {
+    let burst = NonZeroU32::new(rate.get() / 20).unwrap_or(NonZeroU32::MIN);
+    let steady = NonZeroU32::new(rate.get() - burst.get() + 1).unwrap_or(NonZeroU32::MIN);
+    Quota::per_second(steady).allow_burst(burst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(lane: &mut Lane) {
+        lane.in_flight = lane.limit();
+    }
+
+    #[test]
+    fn a_lane_grows_to_its_maximum_while_it_is_used_and_not_otherwise() {
+        let now = Instant::now();
+        let mut lane = Lane::new(64);
+        lane.learn(Verdict::Well, now, now);
+        assert_eq!(lane.limit(), 16);
+        for _ in 0..100 {
+            used(&mut lane);
+            lane.learn(Verdict::Well, now, now);
+        }
+        assert_eq!(lane.limit(), 64);
+    }
+
+    #[test]
+    fn a_target_that_stops_answering_is_soon_down_to_one_request() {
+        let now = Instant::now();
+        let mut lane = Lane::new(64);
+        for _ in 0..4 {
+            lane.learn(Verdict::Absent, now, now);
+        }
+        assert_eq!((lane.limit(), lane.capacity(), lane.is_troubled()), (1, 1, true));
+        lane.learn(Verdict::Well, now, now);
+        assert!(!lane.is_troubled());
+    }
+
+    #[test]
+    fn error_statuses_of_one_round_trip_cut_once() {
+        let began = Instant::now();
+        let later = began + Duration::from_millis(10);
+        let mut lane = Lane::new(64);
+        for _ in 0..10 {
+            lane.learn(Verdict::Strained, began, later);
+        }
+        assert_eq!(lane.limit(), 11);
+        lane.learn(Verdict::Strained, later, later);
+        assert_eq!(lane.limit(), 7);
+    }
+
+    #[test]
+    fn a_dead_target_is_probed_ever_more_seldom_until_it_answers() {
+        let now = Instant::now();
+        let mut lane = Lane::new(64);
+        for _ in 0..19 {
+            lane.learn(Verdict::Absent, now, now);
+        }
+        assert_eq!(lane.start(now), Start::Now);
+        lane.learn(Verdict::Absent, now, now);
+        assert_eq!(lane.start(now), Start::At(now + FIRST_SPACING));
+        for _ in 0..200 {
+            lane.learn(Verdict::Absent, now, now);
+        }
+        assert_eq!(lane.start(now), Start::At(now + LONGEST_SPACING));
+        lane.learn(Verdict::Well, now, now);
+        assert_eq!(lane.start(now), Start::Now);
+    }
+
+    #[test]
+    fn a_slow_target_holds_no_more_than_it_works_on() {
+        let now = Instant::now();
+        let mut lane = Lane::new(64);
+        assert_eq!(lane.capacity(), 128);
+        for _ in 0..100 {
+            lane.learn(Verdict::Well, now, now + Duration::from_secs(10));
+        }
+        assert_eq!(lane.capacity(), lane.limit());
+    }
+
+    #[test]
+    fn no_more_than_the_rate_begin_in_any_second() {
+        for rate in [1, 2, 10, 19, 40, 100, 1000] {
+            let clock = governor::clock::FakeRelativeClock::default();
+            let limiter = RateLimiter::direct_with_clock(quota(NonZeroU32::new(rate).unwrap()), clock.clone());
+            let mut starts = Vec::new();
+            for millisecond in 0..3000u32 {
+                while limiter.check().is_ok() {
+                    starts.push(millisecond);
+                }
+                clock.advance(Duration::from_millis(1));
+            }
+            for (at, start) in starts.iter().enumerate() {
+                let within = starts[at..].iter().take_while(|other| **other < start + 1000).count();
+                assert!(within <= rate as usize, "{rate}: {within}");
+            }
+            assert!(starts.len() as u32 >= rate * 3 * 8 / 10, "{rate}: {}", starts.len());
+        }
+    }
+}

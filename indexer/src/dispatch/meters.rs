@@ -1,0 +1,145 @@
+//! The delivery metrics (contract: "Metrics").
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bson::{DateTime, Document, doc};
+use metrics::{Counter, Histogram};
+use taskwire::model::EventKind;
+use taskwire::store::{ServerClock, Store, names};
+
+/// How often the queue is counted, at least.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
+
+/// Counting takes at most this part of the time.
+const COUNT_SHARE: u32 = 100;
+
+/// Counts go no further than this.
+const COUNT_MOST: u64 = 2_000_000;
+
+/// One counter for each kind of event, kept so that counting looks nothing up.
+#[derive(Debug)]
+struct ByKind([Counter; EventKind::ALL.len()]);
+
+impl ByKind {
+    fn new(name: &'static str) -> Self {
+        Self(EventKind::ALL.map(|kind| metrics::counter!(name, "event_type" => kind.name())))
+    }
+
+    fn of(&self, kind: EventKind) -> &Counter {
+        let [created, completed, approved, rejected, swapped, updated] = &self.0;
+        match kind {
+            EventKind::Created => created,
+            EventKind::Completed => completed,
+            EventKind::Approved => approved,
+            EventKind::Rejected => rejected,
+            EventKind::Swapped => swapped,
+            EventKind::Updated => updated,
+        }
+    }
+}
+
+/// The metrics of deliveries. Made after the recorder is installed.
+#[derive(Debug)]
+pub(crate) struct Meters {
+    attempted: ByKind,
+    succeeded: ByKind,
+    failed: ByKind,
+    dead_lettered: ByKind,
+    duration: Histogram,
+    commit_to_delivery: Histogram,
+    oldest_due: Mutex<Option<DateTime>>,
+}
+
+impl Meters {
+    pub(crate) fn new() -> Self {
+        describe();
+        Self {
+            attempted: ByKind::new("taskwire_deliveries_attempted_total"),
+            succeeded: ByKind::new("taskwire_deliveries_succeeded_total"),
+            failed: ByKind::new("taskwire_deliveries_failed_total"),
+            dead_lettered: ByKind::new("taskwire_deliveries_dead_lettered_total"),
+            duration: metrics::histogram!("taskwire_delivery_duration_seconds"),
+            commit_to_delivery: metrics::histogram!("taskwire_commit_to_delivery_seconds"),
+            oldest_due: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn attempted(&self, kind: EventKind) {
+        self.attempted.of(kind).increment(1);
+    }
+
+    pub(crate) fn succeeded(&self, kind: EventKind, took: Duration, since_change_ms: i64) {
+        self.succeeded.of(kind).increment(1);
+        self.duration.record(took);
+        #[allow(clippy::cast_precision_loss, reason = "milliseconds of ages that occur")]
+        self.commit_to_delivery.record(since_change_ms.max(0) as f64 / 1000.0);
+    }
+
+    pub(crate) fn failed(&self, kind: EventKind, took: Duration) {
+        self.failed.of(kind).increment(1);
+        self.duration.record(took);
+    }
+
+    pub(crate) fn dead_lettered(&self, kind: EventKind, count: u64) {
+        self.dead_lettered.of(kind).increment(count);
+    }
+
+    /// Notes the due time of the most overdue row, if any is due.
+    pub(crate) fn set_oldest_due(&self, due: Option<DateTime>) {
+        *self.oldest_due.lock().unwrap_or_else(PoisonError::into_inner) = due;
+    }
+
+    fn oldest_due(&self) -> Option<DateTime> {
+        *self.oldest_due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the gauges of the queue up to date, and the clock calibrated, until dropped.
+    pub(crate) async fn watch_queue(&self, store: &Store, clock: &ServerClock) {
+        let mut counted = tokio::time::Instant::now() - COUNT_EVERY;
+        let mut pause = Duration::ZERO;
+        loop {
+            let age = self.oldest_due().map_or(0, |due| clock.now().timestamp_millis() - due.timestamp_millis());
+            #[allow(clippy::cast_precision_loss, reason = "milliseconds of ages that occur")]
+            metrics::gauge!("taskwire_queue_oldest_age_seconds").set(age.max(0) as f64 / 1000.0);
+            if counted.elapsed() >= pause {
+                counted = tokio::time::Instant::now();
+                if let Err(error) = count_queue(store, clock).await {
+                    tracing::debug!(error = %error.kind, "the queue could not be counted");
+                }
+                pause = COUNT_EVERY.max(counted.elapsed() * COUNT_SHARE);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// Counts open and dead rows over the partial indexes that hold only those.
+async fn count_queue(store: &Store, clock: &ServerClock) -> mongodb::error::Result<()> {
+    clock.calibrate(&store.db).await?;
+    let rows = store.collection::<Document>(names::DELIVERIES);
+    let count = async |filter: Document, index: &str| {
+        let hint = mongodb::options::Hint::Name(index.to_owned());
+        rows.count_documents(filter).hint(hint).limit(COUNT_MOST).await
+    };
+    #[allow(clippy::cast_precision_loss, reason = "at most COUNT_MOST")]
+    {
+        metrics::gauge!("taskwire_queue_depth").set(count(doc! {}, "open_by_webhook").await? as f64);
+        metrics::gauge!("taskwire_dead_letters").set(count(doc! {}, "dead").await? as f64);
+    }
+    Ok(())
+}
+
+fn describe() {
+    use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
+    counter!("taskwire_deliveries_attempted_total", "Attempts begun");
+    counter!("taskwire_deliveries_succeeded_total", "Attempts that a 2xx answered in time");
+    counter!("taskwire_deliveries_failed_total", "Attempts that failed");
+    counter!("taskwire_deliveries_dead_lettered_total", "Deliveries given up");
+    counter!("taskwire_delivery_leases_lost_total", "Outcomes refused because the lease had passed on");
+    histogram!("taskwire_delivery_duration_seconds", "From an attempt's lookup to its answer's last byte");
+    histogram!("taskwire_commit_to_delivery_seconds", "From the task's change to a successful attempt's end");
+    gauge!("taskwire_queue_depth", "Deliveries that wait or are under way, at most 2000000");
+    gauge!("taskwire_queue_oldest_age_seconds", "How long the most overdue delivery has been due");
+    gauge!("taskwire_dead_letters", "Deliveries given up and neither replayed nor removed, at most 2000000");
+}

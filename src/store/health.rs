@@ -1,0 +1,94 @@
+//! Writing `webhookHealth`: how each webhook's target fares. Kept apart from `webhookConfigs`, whose changes feed the stream.
+//!
+//! A document (`_id`: the webhook's id; times are server time) holds `lastSuccessAt`; `lastFailureAt` and `lastError` (a
+//! short reason without URL, secret or body) of the last failed attempt; and, absent while healthy, `failingSince`: the first
+//! failed attempt since the last success.
+
+use bson::{DateTime, Document, doc, oid::ObjectId};
+
+use super::{Store, names};
+
+/// What happened to one webhook's attempts since the last write.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HealthChange {
+    last_success: Option<DateTime>,
+    last_failure: Option<(DateTime, String)>,
+    /// First failure since the last success of this interval, or of the interval.
+    failing_since: Option<DateTime>,
+}
+
+impl HealthChange {
+    /// Adds a success.
+    pub fn succeeded(&mut self, at: DateTime) {
+        self.last_success = Some(at);
+        self.failing_since = None;
+    }
+
+    /// Adds a failure.
+    pub fn failed(&mut self, at: DateTime, reason: impl FnOnce() -> String) {
+        self.failing_since.get_or_insert(at);
+        self.last_failure = Some((at, reason()));
+    }
+
+    fn pipeline(&self) -> Vec<Document> {
+        let mut set = Document::new();
+        if let Some(at) = self.last_success {
+            set.insert("lastSuccessAt", at);
+        }
+        if let Some((at, reason)) = &self.last_failure {
+            set.insert("lastFailureAt", *at);
+            set.insert("lastError", doc! { "$literal": reason });
+        }
+        match (self.failing_since, self.last_success) {
+            (Some(since), Some(_)) => set.insert("failingSince", since),
+            // Another process may know of an earlier failure.
+            (Some(since), None) => set.insert("failingSince", doc! { "$ifNull": ["$failingSince", since] }),
+            (None, _) => set.insert("failingSince", "$$REMOVE"),
+        };
+        vec![doc! { "$set": set }]
+    }
+}
+
+/// Writes what happened, one statement a webhook in one command.
+///
+/// # Errors
+/// The driver's error; the changes may then be written again without harm.
+pub async fn record_health(store: &Store, changes: &[(ObjectId, HealthChange)]) -> mongodb::error::Result<()> {
+    let updates: Vec<Document> = changes
+        .iter()
+        .map(|(id, change)| doc! { "q": { "_id": id }, "u": change.pipeline(), "upsert": true })
+        .collect();
+    if updates.is_empty() {
+        return Ok(());
+    }
+    store.db.run_command(doc! { "update": names::WEBHOOK_HEALTH, "updates": updates, "ordered": false }).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime {
+        DateTime::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn a_success_ends_the_failing_and_a_later_failure_begins_it_anew() {
+        let mut change = HealthChange::default();
+        change.failed(at(1), || "HTTP 500".into());
+        assert_eq!(
+            change.pipeline()[0].get_document("$set").unwrap().get_document("failingSince").unwrap(),
+            &doc! { "$ifNull": ["$failingSince", at(1)] }
+        );
+        change.succeeded(at(2));
+        assert_eq!(change.pipeline()[0].get_document("$set").unwrap().get_str("failingSince"), Ok("$$REMOVE"));
+        change.failed(at(3), || "HTTP 502".into());
+        change.failed(at(4), || "HTTP 503".into());
+        let set = change.pipeline().remove(0);
+        let set = set.get_document("$set").unwrap();
+        assert_eq!(set.get_datetime("failingSince"), Ok(&at(3)));
+        assert_eq!(set.get_datetime("lastSuccessAt"), Ok(&at(2)));
+        assert_eq!(set.get_datetime("lastFailureAt"), Ok(&at(4)));
+    }
+}
