@@ -155,7 +155,7 @@ impl Demo {
     }
 
     async fn play_once(&mut self, mut printer: show::Printer, patience: Duration) -> Result<bool> {
-        self.play_round(1, Duration::ZERO).await?;
+        self.play_round(1, Duration::from_millis(150)).await?;
         let everything_came = eventually("every expected delivery", patience, async || {
             printer.print_new(&self.receiver.received());
             if let Ok(Some(end)) = self.indexer.ended() {
