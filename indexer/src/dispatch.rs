@@ -170,7 +170,7 @@ impl DispatchHandle {
 /// # Errors
 /// [`ClientError`], for instance a file of roots that cannot be read.
 pub fn start(
-    store: Store,
+    store: &Store,
     settings: &IndexerSettings,
     clock: ServerClock,
     stop: CancellationToken,

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bootstrap::{Bootstrap, load_versions};
 use crate::checkpoint::Checkpoint;
+use crate::dispatch::DispatchHandle;
 use crate::lag::Tracker;
 use crate::lease::{self, Held};
 use crate::record::{RecordError, Recorder};
@@ -37,6 +38,8 @@ pub struct Leader {
     pub status: StatusBoard,
     /// Where the tail stands.
     pub tracker: Tracker,
+    /// This process's dispatcher, which gets what was just recorded; `None`: deliver nothing here.
+    pub dispatcher: Option<DispatchHandle>,
 }
 
 /// How a term ended.
@@ -138,8 +141,8 @@ impl Leader {
         }
         let versions = load_versions(&self.store, position.time).await?;
         self.clock.calibrate(&self.store.db).await?;
-        let recorder =
-            Recorder::new(self.store.clone(), Arc::clone(mapping), self.clock.clone(), &checkpoint, hash).await?;
+        let (store, clock, dispatcher) = (self.store.clone(), self.clock.clone(), self.dispatcher.clone());
+        let recorder = Recorder::new(store, Arc::clone(mapping), clock, &checkpoint, hash, dispatcher).await?;
         let options = TailOptions {
             batch_max: self.settings.batch_max,
             actor_wait: self.settings.actor_wait,

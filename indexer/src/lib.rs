@@ -21,6 +21,7 @@ pub mod client;
 pub mod derive;
 pub mod dispatch;
 pub mod fan_out;
+pub mod fold;
 pub mod judge;
 pub mod lag;
 pub mod leader;
@@ -29,8 +30,6 @@ pub mod memory;
 pub mod outcome;
 pub mod progress;
 pub mod record;
-
-pub mod fold;
 pub mod snapshot;
 pub mod swap;
 pub mod tail;

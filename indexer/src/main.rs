@@ -9,7 +9,8 @@ use clap::{Parser, Subcommand};
 use taskwire::config::{IndexerSettings, LogFormat, Source};
 use taskwire::shutdown;
 use taskwire::store::{ServerClock, connect, ensure_indexes};
-use taskwire::telemetry::{StatusBoard, init_logging, install_metrics, status_routes};
+use taskwire::telemetry::{Readiness, StatusBoard, init_logging, install_metrics, status_routes};
+use taskwire_indexer::dispatch;
 use taskwire_indexer::lag::{self, Tracker};
 use taskwire_indexer::leader::Leader;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,8 @@ enum Command {
     Run,
     /// Watch only: derive and record, deliver nothing.
     Watch,
+    /// Dispatch only: deliver what is queued, derive nothing.
+    Dispatch,
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,8 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         };
+    // An error says that a provider is installed already, which is what is wanted.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime.context("no runtime").and_then(|runtime| runtime.block_on(serve(command, settings)));
     match result {
@@ -51,7 +56,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(_command: Command, (settings, format): (IndexerSettings, LogFormat)) -> anyhow::Result<()> {
+async fn serve(command: Command, (settings, format): (IndexerSettings, LogFormat)) -> anyhow::Result<()> {
     init_logging(format)?;
     let metrics = install_metrics("taskwire-indexer")?;
     let stop = shutdown::on_signals()?;
@@ -69,8 +74,29 @@ async fn serve(_command: Command, (settings, format): (IndexerSettings, LogForma
     let clock = ServerClock::calibrated(&store.db).await?;
     let tracker = Tracker::default();
     tokio::spawn(lag::report(store.clone(), tracker.clone(), stop.clone()));
-    let leader = Leader { store, settings: Arc::clone(&settings), clock, owner: owner(), status, tracker };
-    leader.run(stop).await;
+    // The dispatcher stops after the watcher, which may hand over until its end.
+    let no_more = CancellationToken::new();
+    let (dispatcher, delivering) = match command {
+        Command::Run | Command::Dispatch => {
+            let (handle, task) = dispatch::start(&store, &settings, clock.clone(), no_more.clone())?;
+            (Some(handle), Some(task))
+        }
+        Command::Watch => (None, None),
+    };
+    match command {
+        Command::Run | Command::Watch => {
+            let settings = Arc::clone(&settings);
+            Leader { store, settings, clock, owner: owner(), status, tracker, dispatcher }.run(stop).await;
+        }
+        Command::Dispatch => {
+            status.set(Readiness::Ready);
+            stop.cancelled().await;
+        }
+    }
+    no_more.cancel();
+    if let Some(task) = delivering {
+        task.await.context("the dispatcher broke")?;
+    }
     serving.cancel();
     // What still reads from the health routes is not waited for longer than this.
     let _closed = tokio::time::timeout(Duration::from_secs(1), server).await;

@@ -4,6 +4,7 @@
 //! replaced cannot commit, and the position moves only together with everything derived up to it. When the outcome of a
 //! commit is unknown, the batch number tells.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use backoff::ExponentialBackoffBuilder;
 use backoff::backoff::Backoff;
 use bson::raw::cstr;
-use bson::{RawArrayBuf, RawDocumentBuf, doc, rawdoc};
+use bson::{DateTime, RawArrayBuf, RawDocumentBuf, doc, oid::ObjectId, rawdoc};
 use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::{ClientSession, Collection};
 use taskwire::mapping::Mapping;
@@ -19,6 +20,7 @@ use taskwire::model::{Delivery, DeliveryId, DeliveryStatus, EventId, Ordering, S
 use taskwire::store::{ServerClock, Store, names};
 
 use crate::checkpoint::{Checkpoint, WATCHER};
+use crate::dispatch::{DispatchHandle, HandedOver, LeaseGrant, Slot};
 use crate::judge::{Part, Quarantined};
 use crate::progress::Position;
 
@@ -58,16 +60,24 @@ pub struct Recorder {
     batch: i64,
     pipeline: String,
     session: ClientSession,
+    dispatcher: Option<DispatchHandle>,
 }
 
 /// A batch as documents, ready to be written as often as it takes.
 struct Documents {
     position: RawDocumentBuf,
     events: Vec<TaskEvent>,
-    deliveries: Vec<Delivery>,
+    deliveries: Vec<Row>,
     snapshots: Vec<RawDocumentBuf>,
     versions: Vec<RawDocumentBuf>,
     quarantined: Vec<RawDocumentBuf>,
+}
+
+/// A delivery to be written; with a slot, leased to this process's dispatcher from its first moment.
+struct Row {
+    delivery: Delivery,
+    handed: Option<(Slot, Arc<str>)>,
+    happened_at: DateTime,
 }
 
 impl Recorder {
@@ -84,12 +94,15 @@ impl Recorder {
         clock: ServerClock,
         checkpoint: &Checkpoint,
         pipeline: String,
+        dispatcher: Option<DispatchHandle>,
     ) -> mongodb::error::Result<Self> {
         let session = store.client.start_session().await?;
-        Ok(Self { store, mapping, clock, epoch: checkpoint.epoch, batch: checkpoint.batch, pipeline, session })
+        let (epoch, batch) = (checkpoint.epoch, checkpoint.batch);
+        Ok(Self { store, mapping, clock, epoch, batch, pipeline, session, dispatcher })
     }
 
-    /// Records a batch, trying again for as long as that can help. Answers what to hand over: the deliveries it wrote.
+    /// Records a batch, trying again for as long as that can help, and hands over to this process's dispatcher what it
+    /// has room for.
     ///
     /// # Errors
     /// [`RecordError::Fenced`] if another process leads; other errors are final for this term.
@@ -124,6 +137,7 @@ impl Recorder {
             tokio::time::sleep(wait).await;
         }
         self.batch += 1;
+        self.hand_over(documents.deliveries);
         for event in &documents.events {
             metrics::counter!("taskwire_events_derived_total", "event_type" => event.event.name()).increment(1);
         }
@@ -131,6 +145,23 @@ impl Recorder {
             metrics::counter!("taskwire_quarantined_changes_total").increment(documents.quarantined.len() as u64);
         }
         Ok(())
+    }
+
+    /// After a known commit only.
+    fn hand_over(&self, rows: Vec<Row>) {
+        let Some(dispatcher) = &self.dispatcher else { return };
+        let all = rows.len();
+        let handed = rows.into_iter().filter_map(|row| {
+            let (slot, body) = row.handed?;
+            Some(HandedOver { slot, delivery: row.delivery, body, happened_at: row.happened_at })
+        });
+        let handed: Vec<HandedOver> = handed.collect();
+        if handed.len() < all {
+            dispatcher.wake();
+        }
+        if !handed.is_empty() {
+            dispatcher.hand_over(handed);
+        }
     }
 
     fn documents(&self, batch: &Batch) -> Result<Documents, RecordError> {
@@ -152,11 +183,18 @@ impl Recorder {
             quarantined: Vec::new(),
         };
         let mut last: HashMap<&taskwire::model::DocId, &crate::snapshot::Snapshot> = HashMap::new();
+        let mut room = self.room(batch);
         for part in &batch.parts {
             for draft in &part.events {
                 let event = draft.finish(&self.mapping);
+                let body: OnceCell<Arc<str>> = OnceCell::new();
                 for subscriber in &draft.subscribers {
-                    documents.deliveries.push(delivery(&event, subscriber.webhook, subscriber.ordering, now));
+                    let mut delivery = delivery(&event, subscriber.webhook, subscriber.ordering, now);
+                    let handed = room.take(subscriber.webhook).map(|slot| {
+                        room.lease_to(&mut delivery);
+                        (slot, Arc::clone(body.get_or_init(|| event.body.as_str().into())))
+                    });
+                    documents.deliveries.push(Row { delivery, handed, happened_at: event.at });
                 }
                 documents.events.push(event);
             }
@@ -173,6 +211,18 @@ impl Recorder {
         }
         documents.snapshots = last.into_values().map(|snapshot| snapshot.to_raw(&self.mapping)).collect();
         Ok(documents)
+    }
+
+    /// Room in the dispatcher's lanes for what this batch will queue.
+    fn room(&self, batch: &Batch) -> Room {
+        let Some(dispatcher) = &self.dispatcher else { return Room::default() };
+        let mut wanted: HashMap<ObjectId, usize> = HashMap::new();
+        let subscribers = batch.parts.iter().flat_map(|part| &part.events).flat_map(|draft| &draft.subscribers);
+        for subscriber in subscribers.filter(|subscriber| subscriber.ordering == Ordering::None) {
+            *wanted.entry(subscriber.webhook).or_default() += 1;
+        }
+        let slots = wanted.into_iter().map(|(webhook, count)| (webhook, dispatcher.reserve(webhook, count)));
+        Room { slots: slots.collect(), lease: Some(dispatcher.lease()) }
     }
 
     async fn attempt(&mut self, documents: &Documents) -> Result<(), RecordError> {
@@ -200,7 +250,8 @@ impl Recorder {
         }
         if !documents.deliveries.is_empty() {
             let deliveries: Collection<Delivery> = self.store.collection(names::DELIVERIES);
-            deliveries.insert_many(&documents.deliveries).session(&mut self.session).await?;
+            let rows = documents.deliveries.iter().map(|row| &row.delivery);
+            deliveries.insert_many(rows).session(&mut self.session).await?;
         }
         self.upsert(names::SNAPSHOTS, &documents.snapshots).await?;
         self.upsert(names::WEBHOOK_VERSIONS, &documents.versions).await?;
@@ -253,10 +304,10 @@ impl Recorder {
             self.standing(names::EVENTS, doc! { "_id": { "$in": bson::serialize_to_bson(&ids)? } }).await?;
         let known = stand.len();
         documents.events.retain(|event| !stand.contains(&event.id));
-        let ids: Vec<&DeliveryId> = documents.deliveries.iter().map(|delivery| &delivery.id).collect();
+        let ids: Vec<&DeliveryId> = documents.deliveries.iter().map(|row| &row.delivery.id).collect();
         let stand: HashSet<EventId> =
             self.standing(names::DELIVERIES, doc! { "_id": { "$in": bson::serialize_to_bson(&ids)? } }).await?;
-        documents.deliveries.retain(|delivery| !stand.contains(&EventId::from(delivery.id.as_str().to_owned())));
+        documents.deliveries.retain(|row| !stand.contains(&EventId::from(row.delivery.id.as_str().to_owned())));
         tracing::warn!(events = known, deliveries = stand.len(), "told before: left as they stand");
         Ok(())
     }
@@ -278,12 +329,34 @@ impl Recorder {
     }
 }
 
+/// Slots of this process's dispatcher, and the lease under which they are filled.
+#[derive(Default)]
+struct Room {
+    slots: HashMap<ObjectId, Vec<Slot>>,
+    lease: Option<LeaseGrant>,
+}
+
+impl Room {
+    fn take(&mut self, webhook: ObjectId) -> Option<Slot> {
+        self.slots.get_mut(&webhook)?.pop()
+    }
+
+    /// The row is written as held: its first attempt is taken here.
+    fn lease_to(&self, delivery: &mut Delivery) {
+        if let Some(lease) = &self.lease {
+            delivery.attempts = 1;
+            delivery.due = Some(lease.until);
+            delivery.lease = Some(lease.token.clone());
+        }
+    }
+}
+
 fn replace_statement(document: &RawDocumentBuf) -> Option<RawDocumentBuf> {
     let id = bson::raw::RawBson::from(document.get("_id").ok()??);
     Some(rawdoc! { "q": { "_id": id }, "u": document.clone(), "upsert": true })
 }
 
-fn quarantine(entry: &Quarantined, now: bson::DateTime) -> RawDocumentBuf {
+fn quarantine(entry: &Quarantined, now: DateTime) -> RawDocumentBuf {
     let key = entry.key.clone().unwrap_or_else(|| taskwire::model::DocId::Text("unknown".into()));
     // A function of the change, so that reading it again puts it aside once.
     let id = EventId::derive(StreamTime::new(entry.time, 0), &entry.collection, &key, "quarantine");
@@ -299,7 +372,7 @@ fn quarantine(entry: &Quarantined, now: bson::DateTime) -> RawDocumentBuf {
     document
 }
 
-fn delivery(event: &TaskEvent, webhook: bson::oid::ObjectId, ordering: Ordering, now: bson::DateTime) -> Delivery {
+fn delivery(event: &TaskEvent, webhook: ObjectId, ordering: Ordering, now: DateTime) -> Delivery {
     Delivery {
         id: DeliveryId::derive(&event.id, webhook),
         group_id: event.group_id.clone(),

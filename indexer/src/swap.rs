@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use bson::oid::ObjectId;
 use taskwire::mapping::Value;
 use taskwire::model::DocId;
 
@@ -26,7 +27,7 @@ pub struct Reassigned {
 #[must_use]
 pub fn judge(moves: &[Reassigned]) -> HashMap<DocId, DocId> {
     let mut swapped: Vec<bool> = vec![false; moves.len()];
-    let is_edge = |edge: &Reassigned| edge.from != edge.to && edge.from != Value::Null && edge.to != Value::Null;
+    let is_edge = |edge: &Reassigned| edge.from != edge.to && is_somebody(&edge.from) && is_somebody(&edge.to);
     for start in 0..moves.len() {
         if swapped[start] || !is_edge(&moves[start]) {
             continue;
@@ -43,6 +44,11 @@ pub fn judge(moves: &[Reassigned]) -> HashMap<DocId, DocId> {
         Some((moves[at].task.clone(), moves[giver].task.clone()))
     });
     pairs.collect()
+}
+
+/// .NET writes an ObjectId that was never set as all zeros.
+fn is_somebody(assignee: &Value) -> bool {
+    *assignee != Value::Null && *assignee != Value::Oid(ObjectId::from_bytes([0; 12]))
 }
 
 /// The shortest ring of free edges through `start`; empty if there is none.

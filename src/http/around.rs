@@ -49,10 +49,11 @@ pub(super) async fn around(request: Request, next: Next) -> Response {
 
 fn told(method: &Method, route: String, response: &Response, took: Duration) {
     let status = response.status().as_u16();
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     if method.is_safe() {
-        tracing::debug!(status, ms = took.as_millis(), "answered");
+        tracing::debug!(status, ms, "answered");
     } else {
-        tracing::info!(status, ms = took.as_millis(), "answered");
+        tracing::info!(status, ms, "answered");
     }
     let method = method_label(method);
     let labels = [("method", method.to_owned()), ("route", route), ("status", status.to_string())];

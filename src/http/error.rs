@@ -245,6 +245,9 @@ impl From<MongoError> for ApiError {
     fn from(error: MongoError) -> Self {
         // MaxTimeMSExpired
         const TOO_SLOW: i32 = 50;
+        // PrimarySteppedDown, ShutdownInProgress, NotWritablePrimary, InterruptedAtShutdown,
+        // InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary
+        const CHANGING_PRIMARY: [i32; 7] = [189, 91, 10107, 11600, 11602, 13435, 13436];
         let why = error.kind.to_string().replace('\n', " ");
         match *error.kind {
             ErrorKind::Io(_)
@@ -258,6 +261,10 @@ impl From<MongoError> for ApiError {
             ErrorKind::Command(ref command) if command.code == TOO_SLOW => {
                 tracing::warn!("a query took too long and was ended");
                 Self::timed_out()
+            }
+            ErrorKind::Command(ref command) if CHANGING_PRIMARY.contains(&command.code) => {
+                tracing::error!(%why, "the database has no primary at present");
+                Self::unavailable()
             }
             _ if error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
                 || error.contains_label(mongodb::error::TRANSIENT_TRANSACTION_ERROR) =>

@@ -82,13 +82,13 @@ mod tests {
             &doc! { "$ifNull": ["$failingSince", at(1)] }
         );
         change.succeeded(at(2));
-        assert_eq!(change.pipeline()[0].get_document("$set").unwrap().get_str("failingSince").ok(), Some("$$REMOVE"));
+        assert_eq!(change.pipeline()[0].get_document("$set").unwrap().get_str("failingSince").unwrap(), "$$REMOVE");
         change.failed(at(3), || "HTTP 502".into());
         change.failed(at(4), || "HTTP 503".into());
         let set = change.pipeline().remove(0);
         let set = set.get_document("$set").unwrap();
-        assert_eq!(set.get_datetime("failingSince").ok(), Some(&at(3)));
-        assert_eq!(set.get_datetime("lastSuccessAt").ok(), Some(&at(2)));
-        assert_eq!(set.get_datetime("lastFailureAt").ok(), Some(&at(4)));
+        assert_eq!(set.get_datetime("failingSince").unwrap(), &at(3));
+        assert_eq!(set.get_datetime("lastSuccessAt").unwrap(), &at(2));
+        assert_eq!(set.get_datetime("lastFailureAt").unwrap(), &at(4));
     }
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use bson::oid::ObjectId;
 use bson::{Bson, DateTime, Document, doc};
 
-use super::task::{Review, Status, Task};
+use super::task::{Review, Status, Task, frequency_name, frequency_number};
 
 /// The document of a new task.
 #[must_use]
@@ -20,7 +20,7 @@ pub fn document(task: &Task) -> Document {
         "status": task.status.name(),
         "requiresApproval": task.requires_approval,
         "dueAt": task.due_at,
-        "frequency": task.frequency,
+        "frequency": frequency_name(task.frequency),
         "createdAt": task.created_at,
         "createdBy": task.created_by,
         "updatedAt": task.created_at,
@@ -65,7 +65,7 @@ pub fn task(document: &Document) -> Result<Task> {
         status: status(document.get_str("status")?)?,
         requires_approval: document.get_bool("requiresApproval")?,
         due_at: *document.get_datetime("dueAt")?,
-        frequency: document.get_i32("frequency")?,
+        frequency: frequency_number(document.get_str("frequency")?)?,
         created_at: *document.get_datetime("createdAt")?,
         created_by: document.get_object_id("createdBy")?,
         review,

@@ -1,5 +1,6 @@
 //! A task as the service's code holds it, whatever the profile writes it as.
 
+use anyhow::{Context, Result};
 use bson::DateTime;
 use bson::oid::ObjectId;
 use chrono::SecondsFormat;
@@ -67,6 +68,21 @@ impl Status {
 
 /// `tasks-tracker`'s names of frequencies, by number.
 pub const FREQUENCIES: [&str; 7] = ["OneTime", "Daily", "Weekly", "BiWeekly", "Monthly", "Quarterly", "Yearly"];
+
+/// A frequency's name; that of no number is `Unknown`.
+#[must_use]
+pub fn frequency_name(number: i32) -> &'static str {
+    usize::try_from(number).ok().and_then(|number| FREQUENCIES.get(number)).copied().unwrap_or("Unknown")
+}
+
+/// A frequency's number.
+///
+/// # Errors
+/// When there is no frequency of this name.
+pub fn frequency_number(name: &str) -> Result<i32> {
+    let number = FREQUENCIES.iter().position(|known| *known == name);
+    Ok(i32::try_from(number.with_context(|| format!("there is no frequency {name}"))?)?)
+}
 
 /// `camel-case`'s embedded review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

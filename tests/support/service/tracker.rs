@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use bson::oid::ObjectId;
 use bson::{Bson, DateTime, Document, doc};
 
-use super::task::{FREQUENCIES, Status, Task, round_trip_time};
+use super::task::{Status, Task, frequency_name, round_trip_time};
 
 /// What a history row says was done, by the service's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,10 +100,6 @@ pub fn created_changes(task: &Task) -> Document {
 /// `Changes` of any other row: `Old…` and `New…` of what differs.
 #[must_use]
 pub fn changes(before: &Task, after: &Task) -> Document {
-    let frequency = |task: &Task| {
-        let name = usize::try_from(task.frequency).ok().and_then(|number| FREQUENCIES.get(number));
-        name.copied().unwrap_or("Unknown").to_owned()
-    };
     // .NET writes booleans with a capital.
     let flag = |value: bool| if value { "True" } else { "False" }.to_owned();
     let mut changes = Document::new();
@@ -119,7 +115,7 @@ pub fn changes(before: &Task, after: &Task) -> Document {
     note("Description", before.description.clone().unwrap_or_default(), after.description.clone().unwrap_or_default());
     note("Difficulty", before.difficulty.to_string(), after.difficulty.to_string());
     note("DueAt", round_trip_time(before.due_at), round_trip_time(after.due_at));
-    note("Frequency", frequency(before), frequency(after));
+    note("Frequency", frequency_name(before.frequency).to_owned(), frequency_name(after.frequency).to_owned());
     note("RequiresApproval", flag(before.requires_approval), flag(after.requires_approval));
     changes
 }

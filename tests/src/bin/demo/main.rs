@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
 use serde_json::{Value, json};
 use taskwire_tests::admin_api::{token, webhook_for_all_events};
@@ -51,13 +51,26 @@ struct Demo {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     taskwire_tests::init();
-    match run(&arguments).await {
+    let ended = tokio::select! {
+        ended = run(&arguments) => ended,
+        // What it started is killed as it is dropped; ended by the signal itself, it would leave that behind.
+        () = terminated() => Err(anyhow!("ended by SIGTERM")),
+    };
+    match ended {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("demo: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Resolves at SIGTERM.
+async fn terminated() {
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut signals) => drop(signals.recv().await),
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -155,7 +168,7 @@ impl Demo {
     }
 
     async fn play_once(&mut self, mut printer: show::Printer, patience: Duration) -> Result<bool> {
-        self.play_round(1, Duration::ZERO).await?;
+        self.play_round(1, Duration::from_millis(150)).await?;
         let everything_came = eventually("every expected delivery", patience, async || {
             printer.print_new(&self.receiver.received());
             if let Ok(Some(end)) = self.indexer.ended() {

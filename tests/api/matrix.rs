@@ -1,0 +1,121 @@
+//! Every route for every kind of caller.
+
+use bson::oid::ObjectId;
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::{Value, json};
+
+use crate::harness::{Api, WEBHOOKS, claims, request, sign, token};
+
+/// What one route answers to someone without a good token (always 401), to a stranger, and to the group's admin.
+struct Route {
+    method: &'static str,
+    path: String,
+    body: Option<Value>,
+    stranger: u16,
+    admin: u16,
+}
+
+async fn routes(api: &Api) -> Vec<Route> {
+    let webhook = api.webhook_path().await;
+    let delivery = api.delivery(&webhook, 1, |_| {}).await.id;
+    let route = |method, path, body, stranger, admin| Route { method, path, body, stranger, admin };
+    let group = api.group_a.to_hex();
+    vec![
+        route("GET", WEBHOOKS.to_owned(), None, 200, 200),
+        route("GET", format!("{WEBHOOKS}?groupId={group}"), None, 403, 200),
+        route("POST", WEBHOOKS.to_owned(), Some(api.body()), 403, 201),
+        route("GET", webhook.clone(), None, 404, 200),
+        route("PUT", webhook.clone(), Some(json!({"name": "PRIVATE-NAME"})), 404, 200),
+        route("PUT", webhook.clone(), Some(json!({"colour": 1})), 404, 422),
+        route("GET", format!("{webhook}/deliveries"), None, 404, 200),
+        route("GET", format!("{webhook}/deliveries?limit=0"), None, 404, 422),
+        route("GET", format!("{webhook}/deliveries/{delivery}"), None, 404, 200),
+        route("POST", format!("{webhook}/replay/{delivery}"), None, 404, 202),
+        // Last: after it the webhook is gone for its admin too.
+        route("DELETE", webhook, None, 404, 204),
+    ]
+}
+
+fn bad_tokens(admin: ObjectId) -> Vec<(&'static str, Option<String>)> {
+    let with = |key: &str, value: Value| {
+        let mut claims = claims(admin);
+        claims[key] = value;
+        sign(&claims)
+    };
+    let part = |value: Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+    let unsigned = format!("{}.{}.", part(json!({"alg": "none", "typ": "JWT"})), part(claims(admin)));
+    vec![
+        ("none", None),
+        ("garbage", Some("garbage".into())),
+        ("expired", Some(with("exp", json!(chrono::Utc::now().timestamp() - 120)))),
+        ("alg none", Some(unsigned)),
+        ("wrong audience", Some(with("aud", json!("Others")))),
+        ("wrong issuer", Some(with("iss", json!("Others")))),
+    ]
+}
+
+fn assert_tells_nothing(what: &str, text: &str) {
+    for private in ["PRIVATE-NAME", "private-target", "PRIVATE-HEADER", "whsec_", "Ünïcode"] {
+        assert!(!text.contains(private), "{what} shows {private}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_answers_each_kind_of_caller_as_it_must_and_shows_strangers_nothing() {
+    let api = Api::start().await;
+    for route in routes(&api).await {
+        for (kind, token) in bad_tokens(api.admin_a) {
+            let what = format!("{} {} with token {kind}", route.method, route.path);
+            let asked = request(token.as_deref(), route.method, &route.path, route.body.as_ref(), &[]);
+            let answer = api.send(asked).await;
+            assert_eq!(answer.status, 401, "{what}: {}", answer.text);
+            assert!(answer.headers["www-authenticate"].to_str().unwrap().starts_with("Bearer"), "{what}");
+            assert_eq!(answer.headers["content-type"], "application/problem+json", "{what}");
+            assert_tells_nothing(&what, &answer.text);
+        }
+        for (kind, user) in [("member", api.member_a), ("other admin", api.admin_b), ("nobody", ObjectId::new())] {
+            let what = format!("{} {} as {kind}", route.method, route.path);
+            let answer = api.ask(user, route.method, &route.path, route.body.as_ref()).await;
+            assert_eq!(answer.status, route.stranger, "{what}: {}", answer.text);
+            assert_tells_nothing(&what, &answer.text);
+        }
+        let answer = api.admin(route.method, &route.path, route.body.as_ref()).await;
+        assert_eq!(answer.status, route.admin, "{} {} as admin: {}", route.method, route.path, answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_does_not_exist_looks_like_one_of_others() {
+    let api = Api::start().await;
+    let mut texts = Vec::new();
+    for group in [api.group_b.to_hex(), ObjectId::new().to_hex(), "no-id-at-all".to_owned()] {
+        let mut body = api.body();
+        body["groupId"] = json!(group);
+        let answer = api.admin("POST", WEBHOOKS, Some(&body)).await;
+        assert_eq!(answer.status, 403);
+        texts.push(answer.text);
+        let answer = api.admin("GET", &format!("{WEBHOOKS}?groupId={group}"), None).await;
+        assert_eq!(answer.status, 403);
+        texts.push(answer.text);
+    }
+    texts.dedup();
+    assert_eq!(texts.len(), 1, "{texts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_taken_only_as_bearer_and_only_once() {
+    let api = Api::start().await;
+    let good = token(api.admin_a);
+    for (values, status) in [
+        (vec![format!("bearer {good}")], 200),
+        (vec![good.clone()], 401),
+        (vec![format!("Basic {good}")], 401),
+        (vec![format!("Bearer {good}"), format!("Bearer {good}")], 401),
+    ] {
+        let headers: Vec<_> = values.iter().map(|value| ("authorization", value.as_str())).collect();
+        let answer = api.send(request(None, "GET", WEBHOOKS, None, &headers)).await;
+        assert_eq!(answer.status, status, "{values:?}");
+    }
+    let in_query = request(None, "GET", &format!("{WEBHOOKS}?access_token={good}"), None, &[]);
+    assert_eq!(api.send(in_query).await.status, 401);
+}

@@ -1,0 +1,8 @@
+//! From a write of the task service to the event log and the partner: the real programs on a real MongoDB.
+
+mod common;
+mod configurations;
+mod events;
+mod kills;
+mod restarts;
+mod trouble;
