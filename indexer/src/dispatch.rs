@@ -193,7 +193,7 @@ pub fn start(
     });
     let freed = Arc::new(FreedTasks::default());
     let writer = Writer {
-        store,
+        store: store.clone(),
         statements,
         freed: Arc::clone(&freed),
         more: Arc::clone(&engine.more),
