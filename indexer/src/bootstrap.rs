@@ -30,21 +30,19 @@ pub struct Bootstrap<'a> {
     store: &'a Store,
     mapping: &'a Arc<Mapping>,
     checkpoint: Checkpoint,
-    session: ClientSession,
+    session: &'a mut ClientSession,
 }
 
 impl<'a> Bootstrap<'a> {
-    /// Goes on from `checkpoint`.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub async fn new(
+    /// Goes on from `checkpoint`, with the session that the lease names.
+    #[must_use]
+    pub fn new(
         store: &'a Store,
         mapping: &'a Arc<Mapping>,
         checkpoint: Checkpoint,
-    ) -> mongodb::error::Result<Self> {
-        let session = store.client.start_session().await?;
-        Ok(Self { store, mapping, checkpoint, session })
+        session: &'a mut ClientSession,
+    ) -> Self {
+        Self { store, mapping, checkpoint, session }
     }
 
     /// Takes the past in. `None` if stopped halfway; a later start goes on.
@@ -169,12 +167,12 @@ impl<'a> Bootstrap<'a> {
         let db = self.store.db.clone();
         let checkpoints = self.store.collection::<Document>(names::CHECKPOINTS);
         self.session.start_transaction().await?;
-        let moved = checkpoints.update_one(fence, update).session(&mut self.session).await?;
+        let moved = checkpoints.update_one(fence, update).session(&mut *self.session).await?;
         if moved.matched_count == 0 {
             return Err(RecordError::Fenced { epoch: self.checkpoint.epoch });
         }
         for command in commands {
-            db.run_raw_command(command).session(&mut self.session).await?;
+            db.run_raw_command(command).session(&mut *self.session).await?;
         }
         self.session.commit_transaction().await?;
         self.checkpoint.batch += 1;

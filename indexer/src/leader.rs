@@ -121,12 +121,14 @@ impl Leader {
         stop: &CancellationToken,
         pause: &mut impl Backoff,
     ) -> Result<TermEnd, RecordError> {
-        let fenced = RecordError::Fenced { epoch };
-        let mut checkpoint = Checkpoint::read(&self.store).await?.filter(|now| now.epoch == epoch).ok_or(fenced)?;
+        let fenced = || RecordError::Fenced { epoch };
+        let mut session = lease::session(&self.store, epoch).await?.ok_or_else(fenced)?;
+        let mut checkpoint =
+            Checkpoint::read(&self.store).await?.filter(|now| now.epoch == epoch).ok_or_else(fenced)?;
         let mapping = &self.settings.common.mapping;
         if !checkpoint.bootstrapped {
             self.status.set(Readiness::NotReady("first start: taking in the tasks as they are".into()));
-            match Bootstrap::new(&self.store, mapping, checkpoint).await?.run(stop).await? {
+            match Bootstrap::new(&self.store, mapping, checkpoint, &mut session).run(stop).await? {
                 Some(done) => checkpoint = done,
                 None => return Ok(TermEnd::Stopped),
             }
@@ -142,7 +144,7 @@ impl Leader {
         let versions = load_versions(&self.store, position.time).await?;
         self.clock.calibrate(&self.store.db).await?;
         let (store, clock, dispatcher) = (self.store.clone(), self.clock.clone(), self.dispatcher.clone());
-        let recorder = Recorder::new(store, Arc::clone(mapping), clock, &checkpoint, hash, dispatcher).await?;
+        let recorder = Recorder::new(store, Arc::clone(mapping), clock, &checkpoint, hash, session, dispatcher);
         let options = TailOptions {
             batch_max: self.settings.batch_max,
             actor_wait: self.settings.actor_wait,

@@ -3,11 +3,12 @@
 //! The leader increments a beat in the lease's document. Expiry is judged by a beat that stood still over one's own
 //! monotonic clock, never by comparing hosts' clocks. Takeover increments the epoch in the position's document; the record
 //! transaction's first statement updates that document where epoch and batch match, so a leader that was frozen and
-//! wakes up cannot write.
+//! wakes up cannot write. A leader that was killed inside its transaction has its session ended by its successor.
 
 use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
+use mongodb::ClientSession;
 use mongodb::error::Result;
 use taskwire::store::{Store, names};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +50,7 @@ pub async fn stand_by(
                 }
             },
         };
-        if free && let Some(held) = take_over(store, owner).await? {
+        if free && let Some(held) = take_over(store, owner, beat.as_ref()).await? {
             return Ok(Some(held));
         }
         standing();
@@ -61,8 +62,15 @@ pub async fn stand_by(
     }
 }
 
-async fn take_over(store: &Store, owner: &str) -> Result<Option<Held>> {
+async fn take_over(store: &Store, owner: &str, beat: Option<&Document>) -> Result<Option<Held>> {
     let Some(current) = Checkpoint::read(store).await? else { return Ok(None) };
+    if let Some(session) = beat.and_then(|beat| beat.get("session")) {
+        // A leader that was killed inside its transaction leaves the position's document locked until the server gives
+        // the transaction up, a minute later. Ending its session (a user may end its own) frees the document now.
+        if let Err(error) = store.db.run_command(doc! { "killSessions": [{ "id": session.clone() }] }).await {
+            tracing::warn!(%error, "the last leader's session could not be ended: taking over may take a minute");
+        }
+    }
     let Some(checkpoint) = Checkpoint::take_over(store, current.epoch, owner).await? else { return Ok(None) };
     let epoch = checkpoint.epoch;
     let fresh = doc! { "$set": { "owner": owner, "epoch": epoch, "beat": 0i64, "released": false } };
@@ -73,6 +81,20 @@ async fn take_over(store: &Store, owner: &str) -> Result<Option<Held>> {
         .await?;
     tracing::info!(epoch, "leading: this process tails the stream");
     Ok(Some(Held { epoch, checkpoint }))
+}
+
+/// A session for this epoch's transactions, named in the lease so that a successor can end it.
+///
+/// # Errors
+/// The driver's. `None` if another epoch took over.
+pub async fn session(store: &Store, epoch: i64) -> Result<Option<ClientSession>> {
+    let session = store.client.start_session().await?;
+    let id = session.id().get("id").cloned();
+    let named = store
+        .collection::<Document>(names::CHECKPOINTS)
+        .update_one(doc! { "_id": LEASE, "epoch": epoch }, doc! { "$set": { "session": id } })
+        .await?;
+    Ok((named.matched_count == 1).then_some(session))
 }
 
 /// Keeps the lease's beat going until stopped; ends by itself when another epoch took over.

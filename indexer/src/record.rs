@@ -84,21 +84,19 @@ impl Recorder {
     /// Statements in one `update` command.
     const STATEMENTS: usize = 1000;
 
-    /// A recorder that goes on from `checkpoint`.
-    ///
-    /// # Errors
-    /// The driver's, if no session can be had.
-    pub async fn new(
+    /// A recorder that goes on from `checkpoint`, with the session that the lease names.
+    #[must_use]
+    pub fn new(
         store: Store,
         mapping: Arc<Mapping>,
         clock: ServerClock,
         checkpoint: &Checkpoint,
         pipeline: String,
+        session: ClientSession,
         dispatcher: Option<DispatchHandle>,
-    ) -> mongodb::error::Result<Self> {
-        let session = store.client.start_session().await?;
+    ) -> Self {
         let (epoch, batch) = (checkpoint.epoch, checkpoint.batch);
-        Ok(Self { store, mapping, clock, epoch, batch, pipeline, session, dispatcher })
+        Self { store, mapping, clock, epoch, batch, pipeline, session, dispatcher }
     }
 
     /// Records a batch, trying again for as long as that can help, and hands over to this process's dispatcher what it
