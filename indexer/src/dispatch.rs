@@ -231,8 +231,9 @@ impl Parts {
         let deadline = tokio::time::Instant::now() + self.grace;
         let held = engine.board().close();
         let released = held.len();
-        engine.release(held).await;
-        let _ = tokio::join!(feed, looks, watch);
+        // Each step is bounded by the grace: a database that does not answer must not keep the process.
+        let _ = tokio::time::timeout_at(deadline, engine.release(held)).await;
+        let _ = tokio::time::timeout_at(deadline, async { tokio::join!(feed, looks, watch) }).await;
         engine.workers.close();
         if tokio::time::timeout_at(deadline, engine.workers.wait()).await.is_err() {
             tracing::warn!("requests still in flight after the grace are cut off; they will count as interrupted");
@@ -246,7 +247,7 @@ impl Parts {
             abandon.cancel();
             let _ = writer.await;
         }
-        engine.health.flush(&engine.store).await;
+        let _ = tokio::time::timeout_at(last, engine.health.flush(&engine.store)).await;
         tracing::info!(released, "the dispatcher has stopped");
     }
 }
@@ -261,7 +262,7 @@ async fn keep_looking(engine: Arc<Engine>, mut looker: Looker, stop: Cancellatio
             _ = every.tick() => {}
             () = stop.cancelled() => return,
         }
-        match looker.look(&engine.view).await {
+        match looker.look(&engine.view, engine.clock.now()).await {
             Ok(changed) => {
                 if was_failing {
                     tracing::info!("the webhooks can be read again");

@@ -210,7 +210,7 @@ async fn health_tells_since_when_a_target_fails_and_when_it_last_answered() -> R
         .await
     };
     let failing = look("a failing target", |found| found.contains_key("failingSince")).await?;
-    assert_eq!(failing.get_str("lastError"), Ok("HTTP 503"));
+    assert_eq!(failing.get_str("lastError")?, "HTTP 503");
     let healthy = look("a healthy target", |found| found.contains_key("lastSuccessAt")).await?;
     assert!(!healthy.contains_key("failingSince") && healthy.contains_key("lastFailureAt"));
     dispatcher.stop().await

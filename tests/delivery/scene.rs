@@ -237,7 +237,7 @@ impl Scene {
         let started = runtime.spawn(async move {
             let store = open(&uri, &name).await?;
             let clock = ServerClock::calibrated(&store.db).await?;
-            anyhow::Ok(dispatch::start(store, &settings, clock, stopping)?)
+            anyhow::Ok(dispatch::start(&store, &settings, clock, stopping)?)
         });
         let (handle, end) = started.await??;
         eventually("a dispatcher that knows the webhooks", SOON, async || {

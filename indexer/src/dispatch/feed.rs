@@ -85,15 +85,17 @@ impl Feeder {
         if !self.engine.view.is_fresh() {
             return Ok(false);
         }
-        let freed = self.freed.take();
+        let mut freed = self.freed.take();
         let queues = claim::open_queues(&self.engine.store).await?;
         let now = self.engine.clock.now();
         let (mut wanting, mut more, mut oldest) = (Vec::new(), false, None);
+        let open: HashSet<ObjectId> = queues.iter().map(|queue| queue.webhook).collect();
+        freed.retain(|webhook, _| open.contains(webhook));
         for queue in &queues {
             let target = self.target(queue.webhook).await?;
             match target.state {
                 TargetState::Deleted => more |= self.end_deleted(queue).await?,
-                TargetState::Disabled => {}
+                TargetState::Disabled => drop(freed.remove(&queue.webhook)),
                 TargetState::Live => {
                     let is_due = queue.first_due <= now;
                     if is_due {
@@ -108,7 +110,17 @@ impl Feeder {
             }
         }
         self.engine.meters.set_oldest_due(oldest);
-        Ok(self.claim_for(wanting, &freed).await? || more)
+        wanting.shuffle(&mut rand::rng());
+        let shares = self.reserve(wanting);
+        let mut taking_part = HashMap::new();
+        for share in &shares {
+            taking_part.extend(freed.remove_entry(&share.target.id));
+        }
+        // A lane without room looks at its freed tasks when it has some.
+        for (webhook, tasks) in freed {
+            self.freed.restore(webhook, tasks);
+        }
+        Ok(self.claim_for(shares, &taking_part).await? || more)
     }
 
     async fn target(&self, webhook: ObjectId) -> mongodb::error::Result<Arc<Target>> {
@@ -135,11 +147,9 @@ impl Feeder {
 
     async fn claim_for(
         &self,
-        mut targets: Vec<Arc<Target>>,
+        shares: Vec<Share>,
         freed: &HashMap<ObjectId, HashSet<DocId>>,
     ) -> mongodb::error::Result<bool> {
-        targets.shuffle(&mut rand::rng());
-        let shares = self.reserve(targets);
         let slots: Vec<(ObjectId, usize)> = shares.iter().map(|share| (share.target.id, share.slots)).collect();
         let mut taken = HashMap::new();
         let result = self.search_and_claim(shares, freed, &mut taken).await;

@@ -96,18 +96,17 @@ impl Meters {
 
     /// Keeps the gauges of the queue up to date, and the clock calibrated, until dropped.
     pub(crate) async fn watch_queue(&self, store: &Store, clock: &ServerClock) {
-        let mut counted = tokio::time::Instant::now() - COUNT_EVERY;
-        let mut pause = Duration::ZERO;
+        let mut next_count = tokio::time::Instant::now();
         loop {
             let age = self.oldest_due().map_or(0, |due| clock.now().timestamp_millis() - due.timestamp_millis());
             #[allow(clippy::cast_precision_loss, reason = "milliseconds of ages that occur")]
             metrics::gauge!("taskwire_queue_oldest_age_seconds").set(age.max(0) as f64 / 1000.0);
-            if counted.elapsed() >= pause {
-                counted = tokio::time::Instant::now();
+            let began = tokio::time::Instant::now();
+            if began >= next_count {
                 if let Err(error) = count_queue(store, clock).await {
                     tracing::debug!(error = %error.kind, "the queue could not be counted");
                 }
-                pause = COUNT_EVERY.max(counted.elapsed() * COUNT_SHARE);
+                next_count = began + COUNT_EVERY.max(began.elapsed() * COUNT_SHARE);
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }

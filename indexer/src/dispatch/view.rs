@@ -103,16 +103,18 @@ impl Looker {
         Self { store, opener, newest: None, full_look: None }
     }
 
-    /// Looks once; returns the webhooks that changed.
+    /// Looks once, `now` being server time; returns the webhooks that changed.
     ///
     /// # Errors
     /// The driver's error; the view then grows stale.
-    pub(crate) async fn look(&mut self, view: &View) -> mongodb::error::Result<Vec<ObjectId>> {
+    pub(crate) async fn look(&mut self, view: &View, now: DateTime) -> mongodb::error::Result<Vec<ObjectId>> {
         let began = Instant::now();
+        let known = view.ids();
         let everything = self.full_look.is_none_or(|last| began.duration_since(last) >= FULL_LOOK);
         let filter = match self.newest {
             Some(newest) if !everything => {
-                let since = newest.timestamp_millis() - i64::try_from(OVERLAP.as_millis()).unwrap_or(0);
+                // A time from the future must not hide what comes before it.
+                let since = newest.min(now).timestamp_millis() - i64::try_from(OVERLAP.as_millis()).unwrap_or(0);
                 doc! { "updatedAt": { "$gte": DateTime::from_millis(since) } }
             }
             _ => doc! {},
@@ -131,7 +133,7 @@ impl Looker {
             }
         }
         if everything {
-            changed.extend(mark_removed(view, &editions));
+            changed.extend(mark_removed(view, known, &editions));
             self.full_look = Some(began);
         }
         self.newest = editions.iter().map(|edition| edition.updated_at).chain(self.newest).max();
@@ -169,19 +171,27 @@ impl Looker {
         Ok(targets)
     }
 
-    /// Reads a webhook that rows name but the view does not know; one that does not exist is taken as deleted.
+    /// Reads a webhook that rows name but the view does not know; the rows of one that does not exist wait.
     pub(crate) async fn read_unknown(&self, id: ObjectId) -> mongodb::error::Result<Target> {
         let found = self.fetch(&[id]).await?.pop();
-        Ok(found.unwrap_or_else(|| Target::placeholder(id, 0, TargetState::Deleted)))
+        Ok(found.unwrap_or_else(|| missing(id)))
     }
 }
 
-/// Configurations that are known but no longer there were removed by hand: taken as deleted.
-fn mark_removed(view: &View, editions: &[Edition]) -> Vec<ObjectId> {
+/// A webhook without a configuration. Webhooks are deleted by a mark in their document, so one that is not there was removed
+/// by hand, or not yet to be seen on a new primary: nothing is ended for it, and its rows wait for its return.
+fn missing(id: ObjectId) -> Target {
+    tracing::warn!(webhook = %id, "deliveries wait for a webhook that has no configuration");
+    Target::placeholder(id, 0, TargetState::Disabled)
+}
+
+/// Takes in that configurations known before the look were not there any more.
+fn mark_removed(view: &View, known: Vec<ObjectId>, editions: &[Edition]) -> Vec<ObjectId> {
     let present: HashSet<ObjectId> = editions.iter().map(|edition| edition.id).collect();
-    let removed: Vec<ObjectId> = view.ids().into_iter().filter(|id| !present.contains(id)).collect();
+    let is_removed = |id: &ObjectId| !present.contains(id) && view.known_revision(*id) != Some(0);
+    let removed: Vec<ObjectId> = known.into_iter().filter(is_removed).collect();
     for id in &removed {
-        view.put(Target::placeholder(*id, 0, TargetState::Deleted));
+        view.put(missing(*id));
     }
     removed
 }

@@ -30,6 +30,11 @@ impl FreedTasks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(webhook).or_default().insert(task);
     }
 
+    /// Puts back what could not be looked at.
+    pub(crate) fn restore(&self, webhook: ObjectId, tasks: HashSet<DocId>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(webhook).or_default().extend(tasks);
+    }
+
     /// Takes what was freed since the last call.
     pub(crate) fn take(&self) -> HashMap<ObjectId, HashSet<DocId>> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
