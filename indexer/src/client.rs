@@ -183,8 +183,9 @@ fn classify_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Failure> 
             .then_some(Failure::Protocol);
     }
     let error = cause.downcast_ref::<io::Error>()?;
-    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-        return Some(Failure::Tls);
+    if let Some(inner) = error.get_ref() {
+        // Errors of streams are wrapped in others of the same type, and such a wrapper is no source of what it wraps.
+        return classify_cause(inner);
     }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Some(Failure::Refused),

@@ -1,10 +1,10 @@
 //! Delivers: holds rows under leases, POSTs them, and writes what came of it.
 //!
-//! Rows come in two ways. The [`feed`] claims due rows from the queue in the database; the recorder of this process hands
+//! Rows come in two ways. The `feed` claims due rows from the queue in the database; the recorder of this process hands
 //! over what it has just committed under a lease of ours ([`DispatchHandle::reserve`], [`DispatchHandle::lease`],
-//! [`DispatchHandle::hand_over`]). Either way a row stands in its webhook's [`lane`] until the [`board`] gives it its turn;
-//! the [`engine`] then asks the [`view`] whether its webhook may still be sent to, makes one attempt, and leaves the outcome
-//! to the [`writer`], which writes outcomes in groups.
+//! [`DispatchHandle::hand_over`]). Either way a row stands in its webhook's `lane` until the `board` gives it its turn;
+//! the `engine` then asks the `view` whether its webhook may still be sent to, makes one attempt, and leaves the outcome
+//! to the `writer`, which writes outcomes in groups.
 //!
 //! Invariants: a row is attempted only under a lease whose end is far enough; an outcome is written only where the lease's
 //! token still stands; no attempt starts on a view older than a second; nothing here waits for one webhook on behalf of

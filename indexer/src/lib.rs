@@ -1,7 +1,7 @@
 //! The way of one task change, a file for each stage:
 //!
-//! [`watch`] reads the change stream and hands raw batches over → [`change`] reads one raw change → [`unit`] keeps one
-//! transaction's changes together → [`fold`] makes the next snapshot and the transition → [`derive`] names the events
+//! [`watch`] reads the change stream and hands raw batches over → [`change`] reads one raw change → [`mod@unit`] keeps one
+//! transaction's changes together → [`fold`] makes the next snapshot and the transition → [`mod@derive`] names the events
 //! ([`swap`] judges a transaction's net effect) → [`fan_out`] picks the webhooks as of that point of the stream →
 //! [`actor`] waits for the history row that names who did it → [`record`] commits events, deliveries, snapshots and the
 //! position in one fenced transaction. [`lease`] decides which process does this; [`bootstrap`] gives it its past.

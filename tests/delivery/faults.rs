@@ -205,7 +205,7 @@ async fn health_tells_since_when_a_target_fails_and_when_it_last_answered() -> R
     let look = async |what: &str, fits: fn(&Document) -> bool| {
         eventually(what, SOON, async || {
             let found = health.find_one(doc! { "_id": hook.id }).await.map_err(|error| error.to_string())?;
-            found.filter(|found| fits(found)).ok_or_else(|| "not there".into())
+            found.filter(fits).ok_or_else(|| "not there".into())
         })
         .await
     };

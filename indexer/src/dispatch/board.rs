@@ -1,7 +1,8 @@
 //! All lanes of this process: whose turn it is, and that nobody takes the room of the others.
 //!
 //! Lanes with something to send stand in a ring and take turns. Besides its own limit, a lane may have no more in flight
-//! than there are slots free, so any number of greedy lanes leave some free for the next one; and troubled lanes together
+//! than there are slots free, so any number of greedy lanes leave some free for the next one, and likewise hold no more rows
+//! than there is room left for; and troubled lanes together
 //! may fill only half of the slots, so any number of targets that never answer leave the other half.
 
 use std::collections::{HashMap, VecDeque};
@@ -78,7 +79,9 @@ impl Board {
             return 0;
         }
         let room = if past_the_queue && lane.backlog { lane.room() / 2 } else { lane.room() };
-        room.min(free)
+        // As with slots: no lane holds more than is left for the others.
+        let fair = if lane.held() == 0 { free.div_ceil(2) } else { free.saturating_sub(lane.held()) / 2 };
+        room.min(fair)
     }
 
     /// Promises slots; each must be filled or given back.
@@ -283,6 +286,17 @@ mod tests {
     }
 
     #[test]
+    fn lanes_that_hold_much_leave_room_for_the_next_one() {
+        let mut board = Board::new(4, 4);
+        for _ in 0..9 {
+            let target = Target::placeholder(ObjectId::new(), 1, TargetState::Live);
+            let room = board.room(&target, false);
+            assert!(room > 0);
+            fill(&mut board, target.id, room);
+        }
+    }
+
+    #[test]
     fn targets_that_never_answer_leave_half_of_the_slots_however_many_they_are() {
         let mut board = Board::new(32, 8);
         let now = Instant::now();
@@ -307,12 +321,15 @@ mod tests {
     fn a_troubled_lane_takes_nothing_past_the_queue_and_a_lane_with_a_backlog_half() {
         let mut board = Board::new(100, 10);
         let target = Target::placeholder(ObjectId::new(), 1, TargetState::Live);
-        let all = board.room(&target, true);
-        assert_eq!(all, 80);
+        let now = Instant::now();
+        assert_eq!(board.room(&target, true), 10);
+        fill(&mut board, target.id, 1);
+        start_all(&mut board);
+        board.ended(target.id, Verdict::Well, now, now);
+        assert_eq!(board.room(&target, true), 80);
         board.set_backlog(target.id, true);
         assert_eq!(board.room(&target, true), 40);
         assert_eq!(board.room(&target, false), 80);
-        let now = Instant::now();
         for _ in 0..3 {
             fill(&mut board, target.id, 1);
             start_all(&mut board);

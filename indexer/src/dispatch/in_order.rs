@@ -15,8 +15,8 @@ use taskwire::store::{Store, names};
 
 use crate::claim::ClaimedRow;
 
-/// Due rows looked at for one claim, at least.
-const PAGE: usize = 1000;
+/// Due rows looked at where as many as are wanted did not hold enough candidates.
+const LONG_PAGE: usize = 2000;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,7 +34,6 @@ struct DueRow {
 struct Head {
     #[serde(rename = "_id")]
     task: DocId,
-    sequence: i64,
     id: String,
     due: Option<DateTime>,
     lease: Option<String>,
@@ -82,7 +81,21 @@ pub(crate) async fn candidates(
     most: usize,
     freed: &HashSet<DocId>,
 ) -> mongodb::error::Result<Candidates> {
-    let page_size = PAGE.max(most * 2);
+    match look(store, webhook, now, most, most, freed).await? {
+        (found, true) if found.ids.len() < most => Ok(look(store, webhook, now, LONG_PAGE, most, freed).await?.0),
+        (found, _) => Ok(found),
+    }
+}
+
+/// Looks at `page_size` due rows; returns whether there were so many, too. A long page with too few candidates is parked.
+async fn look(
+    store: &Store,
+    webhook: ObjectId,
+    now: DateTime,
+    page_size: usize,
+    most: usize,
+    freed: &HashSet<DocId>,
+) -> mongodb::error::Result<(Candidates, bool)> {
     let page = due_page(store, webhook, now, page_size).await?;
     let is_full = page.len() == page_size;
     let tasks: HashSet<&DocId> = page.iter().filter(|row| row.ordered).map(|row| &row.task_id).chain(freed).collect();
@@ -106,10 +119,11 @@ pub(crate) async fn candidates(
             ids.push(head.id.clone());
         }
     }
-    let parked = is_full && ids.len() < most && park(store, webhook, &page, &heads, now).await?;
-    let more = ids.len() > most;
+    let hidden = is_full && ids.len() < most && page_size >= LONG_PAGE;
+    let parked = hidden && park(store, webhook, &page, &heads, now).await?;
+    let more = is_full && ids.len() >= most;
     ids.truncate(most);
-    Ok(Candidates { ids, more, parked })
+    Ok((Candidates { ids, more, parked }, is_full))
 }
 
 /// Of rows just claimed, those that a lower open row of their task precedes after all: a replay or backfill brought it in
@@ -121,8 +135,7 @@ pub(crate) async fn out_of_turn(
 ) -> mongodb::error::Result<HashSet<usize>> {
     let keeps_order = |row: &ClaimedRow| row.ordered && row.webhook_id == webhook;
     let tasks: HashSet<&DocId> = claimed.iter().filter(|row| keeps_order(row)).map(|row| &row.task_id).collect();
-    let lowest: HashMap<DocId, i64> =
-        heads(store, webhook, &tasks).await?.into_iter().map(|head| (head.task, head.sequence)).collect();
+    let lowest = lowest_sequences(store, webhook, &tasks).await?;
     let precedes =
         |row: &ClaimedRow| keeps_order(row) && lowest.get(&row.task_id).is_some_and(|lowest| *lowest < row.sequence);
     Ok(claimed.iter().enumerate().filter(|(_, row)| precedes(row)).map(|(at, _)| at).collect())
@@ -146,22 +159,51 @@ async fn heads(store: &Store, webhook: ObjectId, tasks: &HashSet<&DocId>) -> mon
     if tasks.is_empty() {
         return Ok(Vec::new());
     }
-    let tasks: Vec<Bson> = tasks.iter().map(|task| Bson::from((*task).clone())).collect();
-    let pipeline = [
-        doc! { "$match": { "ordered": true, "webhookId": webhook, "taskId": { "$in": tasks } } },
-        doc! { "$sort": { "ordered": 1, "webhookId": 1, "taskId": 1, "sequence": 1 } },
-        doc! { "$group": {
+    let pipeline = by_task(
+        webhook,
+        tasks,
+        doc! {
             "_id": "$taskId",
-            "sequence": { "$first": "$sequence" },
             "id": { "$first": "$_id" },
             "due": { "$first": "$due" },
             "lease": { "$first": "$lease" },
             "nextAttemptAt": { "$first": "$nextAttemptAt" },
-        } },
-    ];
+        },
+    );
     let rows = store.collection::<Document>(names::DELIVERIES);
     let found = rows.aggregate(pipeline).hint(Hint::Name("open_in_order".into())).with_type::<Head>().await?;
     found.try_collect().await
+}
+
+/// The heads' sequences alone, which the index covers.
+async fn lowest_sequences(
+    store: &Store,
+    webhook: ObjectId,
+    tasks: &HashSet<&DocId>,
+) -> mongodb::error::Result<HashMap<DocId, i64>> {
+    #[derive(Deserialize)]
+    struct Lowest {
+        #[serde(rename = "_id")]
+        task: DocId,
+        sequence: i64,
+    }
+    if tasks.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let pipeline = by_task(webhook, tasks, doc! { "_id": "$taskId", "sequence": { "$first": "$sequence" } });
+    let rows = store.collection::<Document>(names::DELIVERIES);
+    let found = rows.aggregate(pipeline).hint(Hint::Name("open_in_order".into())).with_type::<Lowest>().await?;
+    found.map_ok(|lowest| (lowest.task, lowest.sequence)).try_collect().await
+}
+
+/// Match, sort and group in the form that the planner answers by a distinct scan.
+fn by_task(webhook: ObjectId, tasks: &HashSet<&DocId>, group: Document) -> [Document; 3] {
+    let tasks: Vec<Bson> = tasks.iter().map(|task| Bson::from((*task).clone())).collect();
+    [
+        doc! { "$match": { "ordered": true, "webhookId": webhook, "taskId": { "$in": tasks } } },
+        doc! { "$sort": { "ordered": 1, "webhookId": 1, "taskId": 1, "sequence": 1 } },
+        doc! { "$group": group },
+    ]
 }
 
 /// Makes parked heads due.

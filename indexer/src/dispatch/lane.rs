@@ -72,7 +72,8 @@ pub(crate) struct Lane {
     troubles: u32,
     last_cut: Option<Instant>,
     not_before: Option<Instant>,
-    mean_seconds: f64,
+    /// Of successes; `None` before the first.
+    mean_seconds: Option<f64>,
     rate: Option<NonZeroU32>,
     limiter: Option<DefaultDirectRateLimiter>,
 }
@@ -93,7 +94,7 @@ impl Lane {
             troubles: 0,
             last_cut: None,
             not_before: None,
-            mean_seconds: 0.05,
+            mean_seconds: None,
             rate: None,
             limiter: None,
         }
@@ -116,13 +117,12 @@ impl Lane {
         self.limit as usize
     }
 
-    /// How many rows it may hold: in flight, queued and promised together.
+    /// How many rows it may hold: in flight, queued and promised together. More than it has in flight only once it is known
+    /// to answer well.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 8000")]
     pub(crate) fn capacity(&self) -> usize {
-        if self.is_troubled() {
-            return self.limit();
-        }
-        let per_request = (HELD_FOR_SECONDS / self.mean_seconds.max(0.001)).clamp(1.0, HELD_PER_REQUEST);
+        let Some(mean_seconds) = self.mean_seconds.filter(|_| !self.is_troubled()) else { return self.limit() };
+        let per_request = (HELD_FOR_SECONDS / mean_seconds.max(0.001)).clamp(1.0, HELD_PER_REQUEST);
         let held = self.limit * per_request;
         let by_rate = self.rate.map_or(f64::MAX, |rate| f64::from(rate.get()) * HELD_FOR_SECONDS);
         held.min(by_rate).max(1.0) as usize
@@ -156,7 +156,8 @@ impl Lane {
             Verdict::Neutral => {}
             Verdict::Well => {
                 let seconds = now.saturating_duration_since(began).as_secs_f64();
-                self.mean_seconds += (seconds - self.mean_seconds) * 0.1;
+                let mean = self.mean_seconds.unwrap_or(seconds);
+                self.mean_seconds = Some(mean + (seconds - mean) * 0.1);
                 self.troubles = 0;
                 self.not_before = None;
                 #[allow(clippy::cast_precision_loss, reason = "at most 1000")]
@@ -267,6 +268,7 @@ mod tests {
     fn a_slow_target_holds_no_more_than_it_works_on() {
         let now = Instant::now();
         let mut lane = Lane::new(64);
+        lane.learn(Verdict::Well, now, now + Duration::from_millis(50));
         assert_eq!(lane.capacity(), 128);
         for _ in 0..100 {
             lane.learn(Verdict::Well, now, now + Duration::from_secs(10));
