@@ -68,7 +68,10 @@ impl Checkpoint {
     /// # Errors
     /// The driver's.
     pub async fn ensure(store: &Store) -> Result<()> {
-        let fresh = doc! { "$setOnInsert": { "epoch": 0i64, "batch": 0i64, "bootstrapped": false } };
+        let lease = store.collection::<Document>(names::CHECKPOINTS).find_one(doc! { "_id": LEASE }).await?;
+        // Not from 0 where a lease tells of earlier epochs: the position's document was removed by hand.
+        let epoch = lease.and_then(|lease| lease.get_i64("epoch").ok()).unwrap_or(0);
+        let fresh = doc! { "$setOnInsert": { "epoch": epoch, "batch": 0i64, "bootstrapped": false } };
         collection(store).update_one(doc! { "_id": WATCHER }, fresh).upsert(true).await?;
         Ok(())
     }

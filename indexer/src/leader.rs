@@ -135,7 +135,9 @@ impl Leader {
         }
         let hash = watch::pipeline_hash(mapping);
         let Some(mut position) = checkpoint.position() else {
-            return Ok(trouble("the stored position has no time: run `taskwire-indexer checkpoint reset --to now`"));
+            return Ok(trouble(
+                "the stored position in watcherCheckpoints has no time: restore the document from a backup",
+            ));
         };
         if by_time || checkpoint.pipeline.as_ref().is_some_and(|stored| *stored != hash) {
             tracing::info!("going on by cluster time: the stored token cannot be used; the overlap is dropped");

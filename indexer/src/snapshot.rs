@@ -62,7 +62,9 @@ pub struct Snapshot {
 
 /// A stored snapshot that cannot be read: written by another mapping or damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the stored snapshot of task {task} cannot be read ({why}): run `taskwire-indexer rebuild snapshots`")]
+#[error(
+    "the stored snapshot of task {task} cannot be read ({why}): restore `taskSnapshots` from a backup, or delete this document, and the task is taken as it is at its next write"
+)]
 pub struct BadSnapshot {
     /// The task.
     pub task: String,
@@ -240,6 +242,6 @@ mod tests {
     fn a_snapshot_without_its_state_is_an_error_that_says_what_to_do() {
         let mapping = Mapping::load("tasks-tracker").unwrap();
         let doc = rawdoc! { "_id": "x", "at": raw_time(StreamTime { t: 1, i: 1, n: 0 }), "sequence": 1i64 };
-        assert!(Snapshot::from_raw(&doc, &mapping).unwrap_err().to_string().contains("rebuild snapshots"));
+        assert!(Snapshot::from_raw(&doc, &mapping).unwrap_err().to_string().contains("cannot be read (no state)"));
     }
 }

@@ -15,7 +15,7 @@ pub struct IndexerSettings {
     pub listen: SocketAddr,
     /// `TASKWIRE_ACTOR_WAIT_MS` (100; 0–10000): how long an event may wait for the history row that names its actor.
     pub actor_wait: Duration,
-    /// `TASKWIRE_BATCH_MAX` (1000; 1–5000): the most changes recorded in one transaction, unless one of the service's
+    /// `TASKWIRE_BATCH_MAX` (1000; 1–5000): the most events recorded in one transaction, unless one of the service's
     /// own transactions is larger.
     pub batch_max: usize,
     /// `TASKWIRE_LEASE_MS` (3000; 500–60000): a leader that shows no life for so long is replaced.

@@ -135,9 +135,9 @@ pub struct HistoryShape {
     pub collection: String,
     /// The task's id.
     pub task: String,
-    /// Who did it.
-    pub action: String,
     /// What was done: an int, the place in `actions`.
+    pub action: String,
+    /// Who did it.
     pub actor: String,
     /// A map of text to text.
     pub changes: String,
