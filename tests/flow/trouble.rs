@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bson::oid::ObjectId;
 use bson::{Document, doc};
 use taskwire_tests::expected::Actors;
@@ -61,5 +61,22 @@ async fn a_wrong_setting_stops_the_process_with_one_line_that_names_it() -> Resu
         let log = process.log();
         assert!(log.contains(variable) && log.trim().lines().count() == 1, "{variable}: {log}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dropped_collection_of_tasks_ends_their_lives_and_what_is_made_anew_begins_new_ones() -> Result<()> {
+    let stack = Stack::new(Profile::TasksTracker).await?;
+    let mut indexer = start_indexer(&stack).await?;
+    let first = stack.service.create(NewTask::named("first")).await?.0;
+    log_matches(&stack, &stack.service.expected(), Actors::Exact).await?;
+    stack.service.tasks().drop().await?;
+    let second = stack.service.create(NewTask::named("second")).await?.0;
+    stack.service.complete(second.id).await?;
+    log_matches(&stack, &stack.service.expected(), Actors::MayBeMissing).await?;
+    let snapshots = stack.db.collection::<Document>("taskSnapshots");
+    let stone = snapshots.find_one(doc! { "_id": first.id }).await?.context("the first task's snapshot")?;
+    assert!(stone.get_bool("deleted")? && !stone.contains_key("fields"));
+    indexer.stop(SOON).await?;
     Ok(())
 }
