@@ -23,6 +23,8 @@ struct Fit(u32);
 struct Waiting {
     part: Part,
     arrived: Instant,
+    /// Stream time at its arrival.
+    entered_ms: i64,
     expired: bool,
 }
 
@@ -47,6 +49,7 @@ pub struct Hall {
     owed: HashMap<DocId, VecDeque<Owed>>,
     owed_count: usize,
     stream_ms: i64,
+    last_ms: Option<i64>,
 }
 
 impl Hall {
@@ -60,19 +63,21 @@ impl Hall {
     /// A hall in which each change waits at most `wait` for its row.
     #[must_use]
     pub fn new(wait: Duration) -> Self {
-        Self { wait, waiting: VecDeque::new(), owed: HashMap::new(), owed_count: 0, stream_ms: 0 }
+        Self { wait, waiting: VecDeque::new(), owed: HashMap::new(), owed_count: 0, stream_ms: 0, last_ms: None }
     }
 
     /// Lets a part in.
     pub fn enter(&mut self, part: Part, now: Instant) {
-        self.stream_ms = self.stream_ms.max(part.ms);
+        self.stream_time(part.ms);
         let expired = self.wait.is_zero();
-        self.waiting.push_back(Waiting { part, arrived: now, expired });
+        self.waiting.push_back(Waiting { part, arrived: now, entered_ms: self.stream_ms, expired });
     }
 
-    /// Notes how far the stream has come, in milliseconds of its own time.
+    /// Notes a change's time, in milliseconds. Stream time is what passed between changes: after a failover to a server
+    /// whose clock is behind it goes on from there.
     pub fn stream_time(&mut self, ms: i64) {
-        self.stream_ms = self.stream_ms.max(ms);
+        self.stream_ms += (ms - self.last_ms.unwrap_or(ms)).max(0);
+        self.last_ms = Some(ms);
     }
 
     /// Offers a row; the change it fits best gets its actor, or it is dropped as late.
@@ -122,7 +127,7 @@ impl Hall {
         let wait_ms = i64::try_from(self.wait.as_millis()).unwrap_or(i64::MAX);
         let crowded = self.waiting.len().saturating_sub(Self::WAITING_MAX);
         for (at, entry) in self.waiting.iter_mut().enumerate() {
-            let by_stream = self.stream_ms - entry.part.ms > wait_ms;
+            let by_stream = self.stream_ms - entry.entered_ms > wait_ms;
             let by_clock = drained && now.duration_since(entry.arrived) >= self.wait;
             entry.expired |= by_stream || by_clock || at < crowded;
         }
@@ -139,22 +144,23 @@ impl Hall {
         self.waiting.iter().find(|entry| !entry.is_ready()).map(|entry| entry.arrived + self.wait)
     }
 
-    /// Takes out what is ready, in order, up to `limit` events; a task's later parts stay behind its earlier ones.
+    /// Takes out what is ready, in order, up to `limit` rows (events and deliveries); a task's later parts stay behind its
+    /// earlier ones. The end of the collection leaves alone: it is recorded after everything before it.
     pub fn leave(&mut self, limit: usize) -> Vec<Part> {
         let mut left = Vec::new();
-        let mut events = 0;
+        let mut rows = 0;
         let mut held: HashSet<DocId> = HashSet::new();
         let mut stay = VecDeque::with_capacity(self.waiting.len());
         while let Some(entry) = self.waiting.pop_front() {
-            let full = !left.is_empty() && events + entry.part.events.len().max(1) > limit;
-            if full {
+            let barrier = entry.part.gone.is_some();
+            let full = rows + weight(&entry.part) > limit;
+            if !left.is_empty() && (full || barrier) {
                 stay.push_back(entry);
                 break;
             }
             let in_order = held.is_empty() || !tasks(&entry.part).any(|task| held.contains(task));
-            let barrier = entry.part.gone.is_some();
             if entry.is_ready() && in_order && (stay.is_empty() || !barrier) {
-                events += entry.part.events.len().max(1);
+                rows += weight(&entry.part);
                 left.push(self.let_go(entry));
             } else {
                 held.extend(tasks(&entry.part).cloned());
@@ -172,7 +178,7 @@ impl Hall {
     fn let_go(&mut self, mut entry: Waiting) -> Part {
         for need in std::mem::take(&mut entry.part.needs) {
             self.owed_count += 1;
-            self.owed.entry(need.task.clone()).or_default().push_back(Owed { need, ms: entry.part.ms });
+            self.owed.entry(need.task.clone()).or_default().push_back(Owed { need, ms: entry.entered_ms });
         }
         if self.owed_count > Self::OWED_MAX {
             let oldest = self.stream_ms - Self::OWED_MS;
@@ -189,12 +195,6 @@ impl Hall {
         entry.part
     }
 
-    /// Whether a part that could leave is in the hall.
-    #[must_use]
-    pub fn has_ready(&self) -> bool {
-        self.waiting.iter().any(Waiting::is_ready)
-    }
-
     /// Parts in the hall.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -206,6 +206,11 @@ impl Hall {
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
+}
+
+/// Rows that recording it writes.
+fn weight(part: &Part) -> usize {
+    part.events.iter().map(|draft| 1 + draft.subscribers.len()).sum::<usize>().max(1)
 }
 
 fn tasks(part: &Part) -> impl Iterator<Item = &DocId> {
@@ -223,6 +228,10 @@ fn best<T: Copy>(fits: impl Iterator<Item = (Fit, T)>) -> Option<(Fit, T)> {
 /// How many of the row's keys confirm the transition; `None` if one contradicts it or the action cannot have done it.
 fn fit(row: &HistoryRow, need: &Need, history: &HistoryShape, mapping: &Mapping) -> Option<Fit> {
     let names = history.fits.get(&row.action)?;
+    // The row of a save that changed nothing: it would fit any change.
+    if row.changes.is_empty() && names.iter().any(|name| name == "*") {
+        return None;
+    }
     let changed = |name: &String| {
         if name == "*" { !need.fields.is_empty() } else { mapping.field(name).is_some_and(|at| need.fields.has(at)) }
     };
@@ -432,6 +441,28 @@ mod tests {
         scene.hall.stream_time(1_101);
         scene.hall.expire(scene.start, false);
         assert_eq!(scene.leave(), [(first, None)]);
+    }
+
+    #[test]
+    fn the_row_of_a_save_that_changed_nothing_is_given_to_nobody() {
+        let mut scene = Scene::new();
+        let change = scene.change("a", &status(0), &status(2), 0);
+        scene.row("a", "Updated", "another", &[]);
+        assert_eq!(scene.leave(), []);
+        scene.row("a", "StatusChanged", "u", &[]);
+        assert_eq!(scene.leave(), [(change, by("u"))]);
+    }
+
+    #[test]
+    fn after_a_failover_to_a_clock_that_is_behind_changes_wait_for_their_rows_as_before() {
+        let mut scene = Scene::new();
+        scene.change("a", &status(0), &status(1), 900_000);
+        scene.row("a", "StatusChanged", "u", &[]);
+        scene.leave();
+        let change = scene.change("a", &status(1), &status(2), 500_000);
+        scene.hall.expire(scene.start, false);
+        scene.row("a", "StatusChanged", "v", &[]);
+        assert_eq!(scene.leave(), [(change, by("v"))]);
     }
 
     #[test]

@@ -110,7 +110,8 @@ pub fn fold(
         None => Some(Transition::Adopted(after)),
         Some(before) if before == after => None,
         Some(before) => {
-            let fields = FieldSet::difference(&before, &after);
+            let unknown = last.map_or(FieldSet::default(), |snapshot| snapshot.unknown);
+            let fields = FieldSet::difference(&before, &after).without(unknown);
             Some(Transition::Changed { before, after, fields })
         }
     })
@@ -189,6 +190,18 @@ mod tests {
         assert_eq!(fold(&mapping(), at(6, 0), Some(&last), &same).unwrap(), None);
         let other = replace(state(group, "a", "v"));
         let Some(Transition::Changed { fields, .. }) = fold(&mapping(), at(6, 0), Some(&last), &other).unwrap() else {
+            panic!()
+        };
+        assert!(fields.is_empty());
+    }
+
+    #[test]
+    fn the_first_sight_of_a_field_that_the_mapping_gained_is_no_change() {
+        let group = ObjectId::new();
+        let mut last = snapshot(state(group, "a", "u"), 5);
+        last.unknown = FieldSet::one(mapping().field("name").unwrap());
+        let write = replace(state(group, "b", "u"));
+        let Some(Transition::Changed { fields, .. }) = fold(&mapping(), at(6, 0), Some(&last), &write).unwrap() else {
             panic!()
         };
         assert!(fields.is_empty());

@@ -105,6 +105,7 @@ pub struct Judge {
     rules: Rules,
     database: String,
     occurrences: HashMap<DocId, u32>,
+    last_time: Option<Timestamp>,
 }
 
 impl Judge {
@@ -112,15 +113,17 @@ impl Judge {
     #[must_use]
     pub fn new(mapping: Arc<Mapping>, database: &str) -> Self {
         let rules = Rules::of(&mapping);
-        Self { mapping, rules, database: database.to_owned(), occurrences: HashMap::new() }
+        Self { mapping, rules, database: database.to_owned(), occurrences: HashMap::new(), last_time: None }
     }
 
     /// Judges a unit. The snapshots of its tasks must be in `memory`.
     pub fn judge(&mut self, unit: Unit, number: u64, memory: &mut Memory, versions: &mut Versions) -> Judged {
         let time = unit.time();
         let whole_transaction = unit.is_whole_transaction();
-        if !unit.continues {
+        // Changes of one cluster time outside a transaction count on too.
+        if self.last_time != Some(time) {
             self.occurrences.clear();
+            self.last_time = Some(time);
         }
         let ms = unit.changes.last().map_or(0, |change| change.ms);
         let mut judged = Judged { part: Part { number, ms, ..Part::default() }, rows: Vec::new() };
@@ -179,7 +182,8 @@ impl Judge {
         judged
     }
 
-    /// The event a history row alone tells, if nothing told it since the task's last change of status.
+    /// The event a history row alone tells, if nothing told it since the task's last change of status. A row from before
+    /// the snapshot's last change is read again: what it told is in the snapshot.
     pub fn tell_row(
         &self,
         (row, at, ms): (&HistoryRow, StreamTime, i64),
@@ -189,7 +193,8 @@ impl Judge {
     ) -> Option<Part> {
         let history = self.mapping.history.as_ref()?;
         let kind = *history.tells.get(&row.action)?;
-        let mut snapshot = memory.get(&row.task).filter(|snapshot| !snapshot.reviewed)?.clone();
+        let untold = |snapshot: &&Snapshot| !snapshot.reviewed && !snapshot.at.is_later_than(at);
+        let mut snapshot = memory.get(&row.task).filter(untold)?.clone();
         let state = Arc::clone(snapshot.state.as_ref()?);
         snapshot.reviewed = true;
         snapshot.sequence += 1;
@@ -344,9 +349,9 @@ impl Judge {
         let (Some(shape), Some([one, other])) = (&self.mapping.swap_requests, &approval.tasks) else { return };
         let request = approval.id.to_string();
         for (task, with) in [(one, other), (other, one)] {
-            let Some(mut snapshot) = memory.get(task).filter(|snapshot| snapshot.state.is_some()).cloned() else {
-                continue;
-            };
+            // A snapshot from after the approval: this is read again, and what it told is in it.
+            let current = |snapshot: &&Snapshot| snapshot.state.is_some() && !snapshot.at.is_later_than(at);
+            let Some(mut snapshot) = memory.get(task).filter(current).cloned() else { continue };
             if swapped.contains_key(task) {
                 let told = |draft: &&mut Draft| draft.task == *task && draft.kind == EventKind::Swapped;
                 for draft in part.events.iter_mut().filter(told) {
@@ -425,6 +430,7 @@ fn next_snapshot(id: &DocId, at: StreamTime, last: Option<&Snapshot>, transition
         // Nothing is known about an adopted task's past; a first sight is no reason to tell a review.
         reviewed: last.is_none_or(|snapshot| snapshot.reviewed),
         swap: last.and_then(|snapshot| snapshot.swap.clone()),
+        unknown: FieldSet::default(),
     }
 }
 
@@ -453,3 +459,6 @@ fn raw_of(write: crate::change::TaskWrite) -> RawDocumentBuf {
         _ => RawDocumentBuf::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

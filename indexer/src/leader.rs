@@ -151,6 +151,7 @@ impl Leader {
             batch_max: self.settings.batch_max,
             actor_wait: self.settings.actor_wait,
             idle_checkpoint: self.settings.idle_checkpoint,
+            grace: self.settings.grace,
         };
         self.tracker.stored(position.time);
         let tail = Tail::new(self.store.clone(), Arc::clone(mapping), versions, options, self.tracker.clone());

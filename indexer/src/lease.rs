@@ -125,7 +125,10 @@ pub async fn keep(store: Store, epoch: i64, lease: Duration, stop: CancellationT
 pub async fn release(store: &Store, epoch: i64) {
     let released = store
         .collection::<Document>(names::CHECKPOINTS)
-        .update_one(doc! { "_id": LEASE, "epoch": epoch }, doc! { "$set": { "released": true } })
+        .update_one(
+            doc! { "_id": LEASE, "epoch": epoch },
+            doc! { "$set": { "released": true }, "$unset": { "session": "" } },
+        )
         .await;
     if let Err(error) = released {
         tracing::warn!(%error, "the lease could not be given back; a standby takes over when it expires");

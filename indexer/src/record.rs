@@ -116,14 +116,20 @@ impl Recorder {
             .with_max_interval(Duration::from_secs(2))
             .with_max_elapsed_time(Some(Duration::from_secs(60)))
             .build();
+        let mut in_doubt = false;
         loop {
             let error = match self.attempt(&documents).await {
                 Ok(()) => break,
+                // An earlier commit in doubt may have taken effect since: then this fence is our own batch.
+                Err(RecordError::Fenced { .. }) if in_doubt && self.was_committed().await? => break,
                 Err(RecordError::Database(error)) => error,
                 Err(other) => return Err(other),
             };
-            if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) && self.was_committed().await? {
-                break;
+            if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) {
+                if self.was_committed().await? {
+                    break;
+                }
+                in_doubt = true;
             }
             if is_duplicate(&error) {
                 self.leave_out_what_stands(&mut documents).await?;
@@ -188,7 +194,8 @@ impl Recorder {
                 let body: OnceCell<Arc<str>> = OnceCell::new();
                 for subscriber in &draft.subscribers {
                     let mut delivery = delivery(&event, subscriber.webhook, subscriber.ordering, now);
-                    let handed = room.take(subscriber.webhook).map(|slot| {
+                    let slot = if subscriber.ordering == Ordering::None { room.take(subscriber.webhook) } else { None };
+                    let handed = slot.map(|slot| {
                         room.lease_to(&mut delivery);
                         (slot, Arc::clone(body.get_or_init(|| event.body.as_str().into())))
                     });

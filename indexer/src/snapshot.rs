@@ -7,6 +7,8 @@ use bson::{RawDocument, RawDocumentBuf, Timestamp, rawdoc};
 use taskwire::mapping::{Mapping, TaskState, Value};
 use taskwire::model::{DocId, StreamTime};
 
+use crate::fold::FieldSet;
+
 /// Who told a swap first: the tasks' own transaction, or the swap request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SwapTeller {
@@ -58,6 +60,8 @@ pub struct Snapshot {
     pub reviewed: bool,
     /// A swap whose other teller may still come.
     pub swap: Option<SwapMark>,
+    /// Fields that the mapping has gained since this was stored: their first sight is no change.
+    pub unknown: FieldSet,
 }
 
 /// A stored snapshot that cannot be read: written by another mapping or damaged.
@@ -83,6 +87,7 @@ impl Snapshot {
             state: Some(Arc::new(state)),
             reviewed: true,
             swap: None,
+            unknown: FieldSet::default(),
         }
     }
 
@@ -117,10 +122,11 @@ impl Snapshot {
         let bad = |why: &str| BadSnapshot { task: task.clone(), why: why.to_owned() };
         let id = id.ok_or_else(|| bad("no _id"))?;
         let at = doc.get_document("at").ok().and_then(read_time).ok_or_else(|| bad("no time"))?;
-        let state = if doc.get_bool("deleted").unwrap_or(false) {
-            None
+        let (state, unknown) = if doc.get_bool("deleted").unwrap_or(false) {
+            (None, FieldSet::default())
         } else {
-            Some(Arc::new(read_state(doc, mapping).ok_or_else(|| bad("no state"))?))
+            let (state, unknown) = read_state(doc, mapping).ok_or_else(|| bad("no state"))?;
+            (Some(Arc::new(state)), unknown)
         };
         Ok(Self {
             id,
@@ -129,6 +135,7 @@ impl Snapshot {
             state,
             reviewed: doc.get_bool("reviewed").unwrap_or(true),
             swap: doc.get_document("swap").ok().and_then(read_mark),
+            unknown,
         })
     }
 }
@@ -192,24 +199,27 @@ fn append_state(doc: &mut RawDocumentBuf, state: &TaskState, mapping: &Mapping) 
     }
 }
 
-fn read_state(doc: &RawDocument, mapping: &Mapping) -> Option<TaskState> {
+fn read_state(doc: &RawDocument, mapping: &Mapping) -> Option<(TaskState, FieldSet)> {
     let group = DocId::from_raw(doc.get("group").ok()??)?;
     let fields = doc.get_document("fields").ok()?;
     let mut values = vec![Value::Null; mapping.task.fields.len()];
+    let mut unknown = (0..values.len()).fold(FieldSet::default(), |set, field| set.with(FieldSet::one(field)));
     for element in fields {
         let (name, raw) = element.ok()?;
         if let Some(at) = mapping.field(name.as_str()) {
             values[at] = Value::from_snapshot(raw);
+            unknown = unknown.without(FieldSet::one(at));
         }
     }
     let stored = doc.get_document("actors").ok();
     let actor = |path: &str| stored.and_then(|actors| actors.get_str(path).ok()).map(Into::into);
-    Some(TaskState {
+    let state = TaskState {
         group,
         values: values.into(),
         created_by: doc.get_str("createdBy").ok().map(Into::into),
         actors: mapping.task.actors.iter().map(|source| actor(&source.path)).collect(),
-    })
+    };
+    Some((state, unknown))
 }
 
 #[cfg(test)]
@@ -236,6 +246,22 @@ mod tests {
         snapshot.state = None;
         snapshot.swap = None;
         assert_eq!(Snapshot::from_raw(&snapshot.to_raw(&mapping), &mapping).unwrap(), snapshot);
+    }
+
+    #[test]
+    fn a_field_that_the_mapping_gained_is_unknown_and_not_null() {
+        let with = |fields: bson::Document| {
+            let doc = bson::doc! { "_id": "t", "at": { "t": 1i64, "i": 1i64, "n": 0i64 }, "sequence": 1i64, "group": "g", "fields": fields };
+            let mapping = Mapping::load("camel-case").unwrap();
+            Snapshot::from_raw(&RawDocumentBuf::try_from(&doc).unwrap(), &mapping).unwrap().unknown
+        };
+        let mapping = Mapping::load("camel-case").unwrap();
+        let all: bson::Document =
+            mapping.task.fields.iter().map(|field| (field.name.clone(), bson::Bson::Null)).collect();
+        assert!(with(all.clone()).is_empty());
+        let mut fewer = all;
+        fewer.remove("difficulty");
+        assert_eq!(with(fewer), FieldSet::one(mapping.field("difficulty").unwrap()));
     }
 
     #[test]

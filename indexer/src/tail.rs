@@ -30,6 +30,9 @@ use crate::record::{Batch, RecordError, Recorder};
 use crate::unit::{Assembler, Unit};
 use crate::watch::{Feed, StreamEnd};
 
+/// The shortest sleep: what is overdue but may not leave yet is looked at again after it.
+const TICK: Duration = Duration::from_millis(1);
+
 /// Why a tail ended.
 #[derive(Debug, thiserror::Error)]
 pub enum TailEnd {
@@ -56,6 +59,8 @@ pub struct TailOptions {
     pub actor_wait: Duration,
     /// How often the position is stored while nothing happens.
     pub idle_checkpoint: Duration,
+    /// How long a stop waits for the batch under way.
+    pub grace: Duration,
 }
 
 /// Everything between the stream and the recorder.
@@ -71,6 +76,8 @@ pub struct Tail {
     progress: Progress,
     tracker: Tracker,
     number: u64,
+    /// Whether the server has more changes ready than it last sent: no silence yet.
+    more: bool,
     /// The furthest position that nothing waits before, not yet stored.
     reached: Option<Position>,
     stored_at: Instant,
@@ -96,6 +103,7 @@ impl Tail {
             assembler: Assembler::default(),
             progress: Progress::default(),
             number: 0,
+            more: false,
             reached: None,
             stored_at: Instant::now(),
             batches: None,
@@ -122,7 +130,8 @@ impl Tail {
         let end = self.turn(&mut feed, &mut recorded, stop).await;
         self.batches = None;
         // A batch under way is finished: its outcome decides where the next term begins.
-        match (end, wait_for(recording).await) {
+        let recorded = wait_for(recording, self.options.grace).await;
+        match (end, recorded) {
             (TailEnd::Stopped, Err(error)) => error.into(),
             (end, _) => end,
         }
@@ -139,10 +148,13 @@ impl Tail {
             let expiry = self
                 .hall
                 .next_expiry()
-                .map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
+                .map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()).max(TICK));
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return self.drain(recorded).await,
+                () = stop.cancelled() => {
+                    // Beyond the grace the batch is left to the database: the position says whether it was recorded.
+                    return tokio::time::timeout(self.options.grace, self.drain(recorded)).await.unwrap_or(TailEnd::Stopped);
+                }
                 done = recorded.recv() => match done {
                     Some(Ok(batch)) => self.on_recorded(&batch),
                     Some(Err(error)) => return error.into(),
@@ -155,12 +167,13 @@ impl Tail {
                 },
                 () = tokio::time::sleep(expiry), if self.recording == 0 => {}
             }
-            self.hall.expire(Instant::now(), feed.is_empty());
-            if !room && self.recording == 0 && !self.hall.has_ready() {
-                // Nothing more can be read, and nobody's row can come: let the oldest go.
-                self.hall.expire_all();
-            }
+            self.hall.expire(Instant::now(), feed.is_empty() && !self.more);
             self.send(false).await;
+            if !room && self.recording == 0 {
+                // Full, and nothing could leave: nothing more can be read, and nobody's row can come.
+                self.hall.expire_all();
+                self.send(false).await;
+            }
         }
     }
 
@@ -168,8 +181,12 @@ impl Tail {
         let mut units = Vec::new();
         let mut quiet = None;
         match fed {
-            Feed::Changes(changes) => changes.into_iter().for_each(|change| self.assembler.push(change, &mut units)),
+            Feed::Changes { changes, more } => {
+                self.more = more;
+                changes.into_iter().for_each(|change| self.assembler.push(change, &mut units));
+            }
             Feed::Quiet(mark) => {
+                self.more = false;
                 self.assembler.silence(&mut units);
                 quiet = mark;
             }
@@ -201,9 +218,9 @@ impl Tail {
         self.hall.stream_time(judged.part.ms);
         let parts = usize::from(!judged.part.is_empty());
         self.progress.read(self.number, position, parts);
-        if judged.part.gone.is_some() {
+        if let Some((at, _)) = judged.part.gone {
             self.hall.expire_all();
-            self.memory.forget_recorded();
+            self.memory.bury(at);
         }
         if parts > 0 {
             self.hall.enter(judged.part, now);
@@ -273,7 +290,8 @@ impl Tail {
     /// Sends the next batch to the recorder, if it is free and there is something to send.
     async fn send(&mut self, last: bool) {
         let Some(batches) = self.batches.clone().filter(|_| self.recording == 0) else { return };
-        let parts = self.hall.leave(self.options.batch_max);
+        // An event and a delivery of it count as one of the batch's most; wider fan-out makes batches of fewer events.
+        let parts = self.hall.leave(self.options.batch_max * 2);
         parts.iter().for_each(|part| self.progress.leaves(part.number));
         if let Some(position) = self.progress.advance() {
             self.reach(position);
@@ -304,7 +322,7 @@ impl Tail {
 
     /// Records what was read, then stops.
     async fn drain(&mut self, recorded: &mut mpsc::Receiver<Result<Batch, RecordError>>) -> TailEnd {
-        self.hall.expire_all();
+        // What still waits for its row stays behind: the position is before it, and the next leader reads both again.
         loop {
             self.send(true).await;
             if self.recording == 0 {
@@ -340,9 +358,13 @@ async fn record_all(
     Ok(())
 }
 
-async fn wait_for(recording: JoinHandle<Result<(), RecordError>>) -> Result<(), RecordError> {
-    match recording.await {
-        Ok(result) => result,
-        Err(panic) => Err(mongodb::error::Error::from(std::io::Error::other(panic.to_string())).into()),
+async fn wait_for(mut recording: JoinHandle<Result<(), RecordError>>, grace: Duration) -> Result<(), RecordError> {
+    match tokio::time::timeout(grace, &mut recording).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(mongodb::error::Error::from(std::io::Error::other(panic.to_string())).into()),
+        Err(_) => {
+            tracing::warn!("the database did not answer within the grace; the position tells what was recorded");
+            Ok(())
+        }
     }
 }

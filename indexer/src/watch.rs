@@ -29,7 +29,12 @@ const BATCH: u32 = 1000;
 #[derive(Debug)]
 pub enum Feed {
     /// Changes, read; at least one.
-    Changes(Vec<Change>),
+    Changes {
+        /// In stream order.
+        changes: Vec<Change>,
+        /// Whether the server had more than it could send at once.
+        more: bool,
+    },
     /// Nothing matched up to this high-water mark: what came before is complete.
     Quiet(Option<RawDocumentBuf>),
     /// The stream ended; nothing follows.
@@ -171,7 +176,10 @@ async fn read(
         let next = if changes.is_empty() {
             Feed::Quiet(high_water_mark(batch.as_raw_document()))
         } else {
-            Feed::Changes(changes)
+            // A batch ends at its count, or at 16 MB; one of at least half of that is taken for cut short.
+            let bytes = batch.as_raw_document().as_bytes().len();
+            let more = changes.len() >= BATCH as usize || bytes >= 8 << 20;
+            Feed::Changes { changes, more }
         };
         if feed.send(next).await.is_err() {
             break;

@@ -85,6 +85,13 @@ impl StreamTime {
         Self { t: time.time, i: time.increment, n }
     }
 
+    /// Whether the cluster time is later than the other's, whatever the occurrence. A scan's T is not later than changes
+    /// at T.
+    #[must_use]
+    pub fn is_later_than(self, other: Self) -> bool {
+        (self.t, self.i) > (other.t, other.i)
+    }
+
     /// The cluster time alone.
     #[must_use]
     pub const fn timestamp(self) -> Timestamp {
