@@ -288,7 +288,7 @@ mod tests {
 
     use super::*;
     use crate::derive::Draft;
-    use crate::fold::FieldSet;
+    use crate::field_set::FieldSet;
     use crate::snapshot::Snapshot;
 
     const WAIT: Duration = Duration::from_millis(100);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use futures::TryStreamExt;
@@ -11,7 +12,9 @@ use taskwire::model::delivery::ATTEMPT_LOG_LENGTH;
 use taskwire::model::{AttemptOutcome, DeliveryId, DocId, EventId, EventKind};
 use taskwire::store::{Store, names};
 
-use crate::dispatch::LEASE;
+/// How long a claim or hand-over holds a row: the longest deadline and a margin for waiting and for writing the outcome.
+/// The same for all rows, so that the start of an interrupted attempt can be told from its lease's end.
+pub const LEASE: Duration = Duration::from_secs(60);
 
 /// Rows in one claim.
 pub const CLAIM_MOST: usize = 500;

@@ -8,7 +8,7 @@ use taskwire::mapping::{Mapping, Show, TaskState, Value};
 use taskwire::model::{DocId, EventId, EventKind, PayloadSummary, StreamTime, TaskEvent};
 
 use crate::fan_out::Subscriber;
-use crate::fold::FieldSet;
+use crate::field_set::FieldSet;
 
 /// The mapping's rules, with fields as places.
 #[derive(Debug, Clone)]

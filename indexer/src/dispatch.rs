@@ -46,9 +46,9 @@ use self::meters::Meters;
 use self::target::{Opener, TargetState};
 use self::view::{Looker, View};
 use self::writer::{FreedTasks, Writer};
+use crate::claim::LEASE;
 use crate::client::{ClientError, TargetClient};
 
-pub use self::job::LEASE;
 pub use self::view::FRESH_FOR;
 
 /// How often the webhooks are looked at.

@@ -21,6 +21,7 @@ pub mod client;
 pub mod derive;
 pub mod dispatch;
 pub mod fan_out;
+pub mod field_set;
 pub mod fold;
 pub mod judge;
 pub mod lag;

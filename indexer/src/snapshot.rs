@@ -7,7 +7,7 @@ use bson::{RawDocument, RawDocumentBuf, Timestamp, rawdoc};
 use taskwire::mapping::{Mapping, TaskState, Value};
 use taskwire::model::{DocId, StreamTime};
 
-use crate::fold::FieldSet;
+use crate::field_set::FieldSet;
 
 /// Who told a swap first: the tasks' own transaction, or the swap request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

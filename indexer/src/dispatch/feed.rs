@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
 use super::in_order;
-use super::job::{Job, LEASE, shared_body};
+use super::job::{Job, shared_body};
 use super::statement;
 use super::target::{Target, TargetState};
 use super::view::Looker;
 use super::writer::FreedTasks;
-use crate::claim::{self, CLAIM_MOST, ClaimedRow, OpenQueue};
+use crate::claim::{self, CLAIM_MOST, ClaimedRow, LEASE, OpenQueue};
 
 /// How often the queue is looked at while nothing tells of work.
 const IDLE_LOOK: Duration = Duration::from_millis(200);

@@ -7,10 +7,6 @@ use bson::{DateTime, oid::ObjectId};
 use bytes::Bytes;
 use taskwire::model::{DeliveryId, DocId, EventId, EventKind};
 
-/// How long a claim or hand-over holds a row: the longest deadline and a margin for waiting and for writing the outcome.
-/// The same for all rows, so that the start of an interrupted attempt can be told from its lease's end.
-pub const LEASE: Duration = Duration::from_secs(60);
-
 /// What must be left of a lease after an attempt's deadline, for its outcome to be written.
 const OUTCOME_MARGIN: Duration = Duration::from_secs(5);
 
