@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::checkpoint::{Checkpoint, WATCHER};
 use crate::fan_out::{Version, Versions};
 use crate::lag::cluster_time;
-use crate::record::RecordError;
+use crate::record::{RecordError, replace_statement};
 use crate::snapshot::Snapshot;
 
 /// Tasks in one chunk.
@@ -187,12 +187,7 @@ fn commands(documents: &[(&str, RawDocumentBuf)]) -> Vec<RawDocumentBuf> {
         let of_it: Vec<_> = documents.iter().filter(|(name, _)| *name == collection).collect();
         for chunk in of_it.chunks(1000) {
             let mut updates = RawArrayBuf::new();
-            for (_, document) in chunk {
-                if let Ok(Some(id)) = document.get("_id") {
-                    let id = bson::raw::RawBson::from(id);
-                    updates.push(rawdoc! { "q": { "_id": id }, "u": document.clone(), "upsert": true });
-                }
-            }
+            chunk.iter().filter_map(|(_, document)| replace_statement(document)).for_each(|one| updates.push(one));
             commands.push(rawdoc! { "update": collection, "updates": updates });
         }
     }

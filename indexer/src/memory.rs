@@ -66,12 +66,6 @@ impl Memory {
         }
     }
 
-    /// Tasks folded but not yet recorded.
-    #[must_use]
-    pub fn pending(&self) -> usize {
-        self.pending.len()
-    }
-
     /// The collection of tasks went away at `at`: what is at hand, and what will be loaded from before, is a tombstone.
     pub fn bury(&mut self, at: StreamTime) {
         self.buried = Some(at);
@@ -174,7 +168,7 @@ mod tests {
             memory.recorded.put(DocId::parse(task), None);
         }
         memory.recorded(&DocId::parse("a"), 1);
-        assert_eq!(memory.pending(), 1, "an older unit's recording is not the newest's");
+        assert_eq!(memory.pending.len(), 1, "an older unit's recording is not the newest's");
         assert!(memory.get(&DocId::parse("a")).is_some());
     }
 

@@ -356,7 +356,8 @@ impl Room {
     }
 }
 
-fn replace_statement(document: &RawDocumentBuf) -> Option<RawDocumentBuf> {
+/// The update statement that puts a whole document by its `_id`.
+pub(crate) fn replace_statement(document: &RawDocumentBuf) -> Option<RawDocumentBuf> {
     let id = bson::raw::RawBson::from(document.get("_id").ok()??);
     Some(rawdoc! { "q": { "_id": id }, "u": document.clone(), "upsert": true })
 }

@@ -5,41 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::http::{HeaderName, HeaderValue};
 
 use crate::http::error::FieldError;
+use crate::signing::is_reserved_header;
 
 /// How many there may be.
 pub(super) const COUNT_MAX: usize = 20;
 /// How large names and values may be together, in bytes.
 pub(super) const SIZE_MAX: usize = 4096;
 
-/// What Taskwire sets itself, what belongs to the connection (RFC 9110, 7.6.1), and what would change how the body is read.
-const RESERVED: [&str; 26] = [
-    "x-signature",
-    "x-timestamp",
-    "x-event",
-    "x-delivery-id",
-    "x-attempt",
-    "webhook-id",
-    "webhook-timestamp",
-    "webhook-signature",
-    "user-agent",
-    "content-type",
-    "content-length",
-    "content-encoding",
-    "host",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "expect",
-    "http2-settings",
-    "accept-encoding",
-    "date",
-];
+/// Refused besides what [`is_reserved_header`] names: what the HTTP client or the connection sets.
+const CLIENT: [&str; 3] = ["http2-settings", "accept-encoding", "date"];
 
 /// Every fault of these headers, each under `headers.<name>` or `headers`.
 pub(super) fn faults(headers: &BTreeMap<String, String>) -> Vec<FieldError> {
@@ -67,7 +41,7 @@ pub(super) fn faults(headers: &BTreeMap<String, String>) -> Vec<FieldError> {
 fn name_fault(lower: &str) -> Option<&'static str> {
     if HeaderName::from_bytes(lower.as_bytes()).is_err() {
         Some("is no header name: letters, digits and any of !#$%&'*+-.^_`|~")
-    } else if RESERVED.contains(&lower) {
+    } else if is_reserved_header(lower) || CLIENT.contains(&lower) {
         Some("is reserved: it is set for each request, or belongs to the connection")
     } else {
         None
