@@ -333,6 +333,7 @@ mod tests {
                 swap: None,
                 actor: None,
                 echo: false,
+                recovered: false,
                 subscribers: Vec::new(),
             };
             let need = Need { task: task.clone(), before, after: Arc::clone(&after), fields, events: 0..1 };

@@ -1,34 +1,62 @@
 //! The first start: the past is taken in, and nothing is told of it.
 //!
-//! A point in time T0 is fixed first; webhooks are read as of T0. Then the tasks are scanned in chunks by `_id`, each chunk
-//! as of its own T (a snapshot read; the server keeps five minutes of history), and each chunk's snapshots are recorded
-//! together with how far the scan has come, so that a kill resumes it. The stream is then tailed from T0 on: a change not
-//! after its task's T is in the snapshot already and is dropped by the fold.
+//! A point in time T0 is fixed first; webhooks are read as of T0. Then the tasks are scanned, several ranges of `_id` side by
+//! side, in chunks, each chunk as of its own T (a snapshot read). Each chunk's snapshots are recorded together with how far
+//! its range has come, in one fenced transaction, so that a kill resumes the scan where it was. The stream is then tailed
+//! from T0 on: a change not after its task's T is in the snapshot already and is dropped by the fold.
+
+mod reader;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bson::raw::cstr;
-use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, Timestamp, doc, rawdoc};
-use futures::StreamExt;
+use bson::{Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, Timestamp, doc, rawdoc};
 use mongodb::ClientSession;
+use serde::{Deserialize, Serialize};
 use taskwire::mapping::Mapping;
-use taskwire::model::{DocId, StreamTime, Webhook};
-use taskwire::store::{Store, names};
+use taskwire::model::{StreamTime, Webhook};
+use taskwire::store::{ServerClock, Store, names};
+use taskwire::telemetry::{Readiness, StatusBoard};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{Checkpoint, WATCHER};
 use crate::fan_out::{Version, Versions};
+use crate::gap::{Reason, Wanted};
 use crate::lag::cluster_time;
 use crate::record::{RecordError, replace_statement};
-use crate::snapshot::Snapshot;
+use crate::scan::{self, Query, Range};
+use reader::Taken;
 
-/// Tasks in one chunk.
-const CHUNK: i64 = 5000;
+/// Ranges that are read side by side. Recording is one after the other, and is what takes longest.
+const READERS: usize = 4;
+/// A collection of fewer tasks is one range.
+const SMALL: i64 = 2 * scan::CHUNK;
+/// How often progress is told in the log.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// How far a first start has come, in the position's document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scan {
+    /// Tasks taken in.
+    pub done: i64,
+    /// Tasks there were at its beginning, about.
+    pub total: i64,
+    /// When it began.
+    pub started_at: DateTime,
+    /// The ranges, in order.
+    pub ranges: Vec<Range>,
+}
 
 /// A first start in the name of one epoch.
 pub struct Bootstrap<'a> {
     store: &'a Store,
     mapping: &'a Arc<Mapping>,
+    clock: &'a ServerClock,
+    status: &'a StatusBoard,
     checkpoint: Checkpoint,
     session: &'a mut ClientSession,
 }
@@ -39,131 +67,151 @@ impl<'a> Bootstrap<'a> {
     pub fn new(
         store: &'a Store,
         mapping: &'a Arc<Mapping>,
+        clock: &'a ServerClock,
+        status: &'a StatusBoard,
         checkpoint: Checkpoint,
         session: &'a mut ClientSession,
     ) -> Self {
-        Self { store, mapping, checkpoint, session }
+        Self { store, mapping, clock, status, checkpoint, session }
     }
 
-    /// Takes the past in. `None` if stopped halfway; a later start goes on.
+    /// Takes the past in. `None` if stopped halfway; a later start goes on. Where snapshots stand already, although the
+    /// position's document is new, the past is not taken in but a recovery is asked for.
     ///
     /// # Errors
     /// [`RecordError::Fenced`] if another process leads; else the driver's.
     pub async fn run(mut self, stop: &CancellationToken) -> Result<Option<Checkpoint>, RecordError> {
-        if self.checkpoint.time.is_none() {
-            self.fix_start().await?;
-        }
-        let mut last = self.checkpoint.scan.as_ref().and_then(|scan| scan.get("last")).cloned();
-        let mut done = self.checkpoint.scan.as_ref().and_then(|scan| scan.get_i64("done").ok()).unwrap_or(0);
-        let total = self.store.collection::<Document>(&self.mapping.task.collection).estimated_document_count().await?;
-        tracing::info!(total, done, "first start: taking in the tasks as they are; nothing is told of the past");
-        loop {
-            if stop.is_cancelled() {
-                return Ok(None);
+        let mut scan = match self.checkpoint.scan.take() {
+            Some(scan) => scan,
+            None => {
+                if let Some(last) = self.last_told().await? {
+                    return self.ask_for_recovery(last).await.map(Some);
+                }
+                self.begin().await?
             }
-            let time = cluster_time(self.store).await?;
-            let tasks = self.chunk(last.as_ref(), time).await?;
-            let Some(newest) = tasks.last().and_then(|task| task.get("_id").ok().flatten()) else { break };
-            last = Bson::try_from(newest).ok();
-            done += i64::try_from(tasks.len()).unwrap_or(0);
-            let scan = doc! { "last": last.clone(), "done": done };
-            self.record_chunk(&tasks, time, &scan).await?;
-            tracing::info!(total, done, "first start: tasks taken in");
+        };
+        tracing::info!(
+            total = scan.total,
+            done = scan.done,
+            "first start: taking in the tasks as they are; nothing is told of the past"
+        );
+        if !self.take_in(&mut scan, stop).await? {
+            return Ok(None);
         }
         self.commit(doc! { "bootstrapped": true, "scan": Bson::Null }, Vec::new()).await?;
         self.checkpoint.bootstrapped = true;
-        tracing::info!(done, "first start: complete");
+        tracing::info!(done = scan.done, "first start: complete");
         Ok(Some(self.checkpoint))
     }
 
-    /// Fixes T0 and the webhooks as of T0.
-    async fn fix_start(&mut self) -> Result<(), RecordError> {
+    /// Where snapshots stand: the time of the newest event, or the earliest there is.
+    async fn last_told(&self) -> Result<Option<Timestamp>, RecordError> {
+        if self.store.collection::<Document>(names::SNAPSHOTS).find_one(doc! {}).await?.is_none() {
+            return Ok(None);
+        }
+        let events = self.store.collection::<Document>(names::EVENTS);
+        let newest = events.find_one(doc! {}).sort(doc! { "_id": -1 }).projection(doc! { "clusterTime": 1 }).await?;
+        let time = newest.and_then(|event| event.get_timestamp("clusterTime").ok());
+        Ok(Some(time.unwrap_or(Timestamp { time: 0, increment: 0 })))
+    }
+
+    async fn ask_for_recovery(mut self, from: Timestamp) -> Result<Checkpoint, RecordError> {
+        tracing::error!("snapshots stand, but the stored position is gone: what happened since is recovered as a gap");
+        let wanted = Wanted::Requested { requested: Reason::Position, from };
+        let set = doc! { "time": from, "bootstrapped": true, "gap": bson::serialize_to_bson(&wanted)? };
+        self.commit(set, Vec::new()).await?;
+        self.checkpoint.bootstrapped = true;
+        self.checkpoint.time = Some(from);
+        self.checkpoint.gap = Some(wanted);
+        Ok(self.checkpoint)
+    }
+
+    /// Fixes T0, the webhooks as of T0, and the ranges.
+    async fn begin(&mut self) -> Result<Scan, RecordError> {
         let time = cluster_time(self.store).await?;
-        let command = rawdoc! { "find": names::WEBHOOKS, "readConcern": snapshot_at(time) };
-        let mut versions = Vec::new();
-        for raw in self.read(command).await? {
-            match bson::deserialize_from_slice::<Webhook>(raw.as_bytes()) {
-                Ok(webhook) => versions.push(Version::of(&webhook, StreamTime::new(time, 0))),
-                Err(error) => tracing::warn!(%error, "a webhook's configuration cannot be read and gets no events"),
+        let mut documents = Vec::new();
+        for version in versions_as_of(self.store, time).await? {
+            documents.push((names::WEBHOOK_VERSIONS, raw_version(&version)?));
+        }
+        let collection = &self.mapping.task.collection;
+        let total = self.store.collection::<Document>(collection).estimated_document_count().await?;
+        let total = i64::try_from(total).unwrap_or(i64::MAX);
+        let parts = if total < SMALL { 1 } else { READERS };
+        let ranges = scan::ranges(self.store, collection, parts).await?;
+        let scan = Scan { done: 0, total, started_at: self.clock.now(), ranges };
+        self.commit(doc! { "time": time, "scan": bson::serialize_to_bson(&scan)? }, documents).await?;
+        self.checkpoint.time = Some(time);
+        Ok(scan)
+    }
+
+    /// Scans what is left; false if stopped first.
+    async fn take_in(&mut self, scan: &mut Scan, stop: &CancellationToken) -> Result<bool, RecordError> {
+        let (found, mut taken) = mpsc::channel(1);
+        let mut readers = JoinSet::new();
+        for (nth, range) in scan.ranges.iter().enumerate().filter(|(_, range)| !range.done) {
+            let (store, mapping) = (self.store.clone(), Arc::clone(self.mapping));
+            readers.spawn(reader::read(store, mapping, nth, range.clone(), found.clone(), stop.clone()));
+        }
+        drop(found);
+        let recorded = self.record_all(scan, &mut taken).await;
+        // Readers end by themselves once nobody takes what they read.
+        drop(taken);
+        let mut complete = true;
+        let mut broken = None;
+        while let Some(read) = readers.join_next().await {
+            match read {
+                Ok(Ok(to_the_end)) => complete &= to_the_end,
+                Ok(Err(error)) => broken = Some(error),
+                Err(panic) => broken = Some(std::io::Error::other(panic.to_string()).into()),
             }
         }
-        let mut documents = Vec::new();
-        for version in versions {
-            let mut raw = bson::serialize_to_raw_document_buf(&version)?;
-            raw.append(cstr!("_id"), version.key());
-            documents.push((names::WEBHOOK_VERSIONS, raw));
+        recorded?;
+        broken.map_or(Ok(complete), |error| Err(error.into()))
+    }
+
+    async fn record_all(&mut self, scan: &mut Scan, taken: &mut mpsc::Receiver<Taken>) -> Result<(), RecordError> {
+        let mut meter = Meter::new(scan.done);
+        self.tell(scan, &mut meter);
+        while let Some(chunk) = taken.recv().await {
+            self.record_chunk(scan, chunk).await?;
+            self.tell(scan, &mut meter);
         }
-        self.commit(doc! { "time": time, "scan": { "done": 0i64 } }, documents).await?;
-        self.checkpoint.time = Some(time);
         Ok(())
     }
 
-    async fn chunk(&self, last: Option<&Bson>, time: Timestamp) -> Result<Vec<RawDocumentBuf>, RecordError> {
-        let mut command = doc! {
-            "find": &self.mapping.task.collection, "sort": { "_id": 1 }, "hint": { "_id": 1 }, "limit": CHUNK,
-            "readConcern": { "level": "snapshot", "atClusterTime": time },
-        };
-        if let Some(last) = last {
-            // `min` and not `$gt`: a comparison would see ids of one BSON type only.
-            command.insert("min", doc! { "_id": last.clone() });
-            command.insert("limit", CHUNK + 1);
+    fn tell(&self, scan: &Scan, meter: &mut Meter) {
+        let Scan { done, total, .. } = *scan;
+        progress_gauges("bootstrap", done, total);
+        self.status.set(Readiness::NotReady(format!("first start: {done} of about {total} tasks taken in")));
+        if let Some(rate) = meter.due(done) {
+            let left = total.saturating_sub(done).max(0) / rate.max(1);
+            tracing::info!(done, total, per_second = rate, seconds_left = left, "first start: tasks taken in");
         }
-        let mut tasks = self.read(RawDocumentBuf::try_from(&command)?).await?;
-        if let Some(last) = last
-            && tasks.first().and_then(|task| Bson::try_from(task.get("_id").ok()??).ok()).as_ref() == Some(last)
-        {
-            tasks.remove(0);
-        }
-        Ok(tasks)
     }
 
-    async fn record_chunk(
-        &mut self,
-        tasks: &[RawDocumentBuf],
-        time: Timestamp,
-        scan: &Document,
-    ) -> Result<(), RecordError> {
-        let mut documents = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            let id = task.get("_id").ok().flatten().and_then(DocId::from_raw);
-            let read = id.map(|id| self.mapping.read_task(task).map(|state| Snapshot::of_scan(id, state, time)));
-            match read {
-                Some(Ok(snapshot)) => documents.push((names::SNAPSHOTS, snapshot.to_raw(self.mapping))),
-                Some(Err(misfit)) => {
-                    tracing::warn!(reason = %misfit, "first start: a task does not fit the mapping and is put aside");
-                    let reason = misfit.to_string();
-                    let key = task.get("_id").ok().flatten().map(bson::raw::RawBson::from);
-                    let mut aside = rawdoc! {
-                        "collection": self.mapping.task.collection.as_str(), "reason": reason, "clusterTime": time,
-                        "status": "aside", "raw": { "fullDocument": task.clone() },
-                    };
-                    if let Some(key) = key {
-                        aside.append(cstr!("_id"), rawdoc! { "scan": key });
-                    }
-                    documents.push((names::QUARANTINE, aside));
-                }
-                None => tracing::warn!("first start: a task whose _id is neither an ObjectId nor a string is left out"),
-            }
+    async fn record_chunk(&mut self, scan: &mut Scan, chunk: Taken) -> Result<(), RecordError> {
+        let Some(range) = scan.ranges.get_mut(chunk.range) else { return Ok(()) };
+        range.reach(chunk.last);
+        scan.done += chunk.tasks;
+        let place = format!("scan.ranges.{}", chunk.range);
+        let set = doc! { place: bson::serialize_to_bson(range)?, "scan.done": scan.done };
+        let mut commands = Vec::new();
+        if !chunk.snapshots.is_empty() {
+            commands.push(rawdoc! { "insert": names::SNAPSHOTS, "documents": chunk.snapshots });
         }
-        self.commit(doc! { "scan": scan.clone() }, documents).await
+        commands.extend(put(names::QUARANTINE, &chunk.aside));
+        self.write(set, commands).await
     }
 
-    async fn read(&self, command: RawDocumentBuf) -> Result<Vec<RawDocumentBuf>, RecordError> {
-        let mut cursor = self.store.db.run_raw_cursor_command(command).batch().await?;
-        let mut documents = Vec::new();
-        while let Some(batch) = cursor.next().await {
-            for raw in batch?.doc_slices()? {
-                documents.extend(raw?.as_document().map(ToOwned::to_owned));
-            }
-        }
-        Ok(documents)
-    }
-
-    /// One fenced transaction: what the scan found and how far it came.
+    /// One fenced transaction: what was read and how far it came.
     async fn commit(&mut self, set: Document, documents: Vec<(&str, RawDocumentBuf)>) -> Result<(), RecordError> {
+        let documents: Vec<RawDocumentBuf> = documents.into_iter().map(|(_, document)| document).collect();
+        self.write(set, put(names::WEBHOOK_VERSIONS, &documents)).await
+    }
+
+    async fn write(&mut self, set: Document, commands: Vec<RawDocumentBuf>) -> Result<(), RecordError> {
         let fence = doc! { "_id": WATCHER, "epoch": self.checkpoint.epoch, "batch": self.checkpoint.batch };
         let update = doc! { "$set": set, "$inc": { "batch": 1i64 } };
-        let commands = commands(&documents);
         let db = self.store.db.clone();
         let checkpoints = self.store.collection::<Document>(names::CHECKPOINTS);
         self.session.start_transaction().await?;
@@ -180,22 +228,72 @@ impl<'a> Bootstrap<'a> {
     }
 }
 
-/// Upserts by `_id`, a thousand a command.
-fn commands(documents: &[(&str, RawDocumentBuf)]) -> Vec<RawDocumentBuf> {
-    let mut commands = Vec::new();
-    for collection in [names::SNAPSHOTS, names::WEBHOOK_VERSIONS, names::QUARANTINE] {
-        let of_it: Vec<_> = documents.iter().filter(|(name, _)| *name == collection).collect();
-        for chunk in of_it.chunks(1000) {
-            let mut updates = RawArrayBuf::new();
-            chunk.iter().filter_map(|(_, document)| replace_statement(document)).for_each(|one| updates.push(one));
-            commands.push(rawdoc! { "update": collection, "updates": updates });
-        }
-    }
-    commands
+/// The rate of a scan, told now and then.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    since: Instant,
+    begun: i64,
+    told: Instant,
 }
 
-fn snapshot_at(time: Timestamp) -> RawDocumentBuf {
-    rawdoc! { "level": "snapshot", "atClusterTime": time }
+impl Meter {
+    pub(crate) fn new(done: i64) -> Self {
+        Self { since: Instant::now(), begun: done, told: Instant::now() }
+    }
+
+    /// Documents a second since its beginning, where it is time to tell.
+    pub(crate) fn due(&mut self, done: i64) -> Option<i64> {
+        if self.told.elapsed() < TELL_EVERY {
+            return None;
+        }
+        self.told = Instant::now();
+        let ms = i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX).max(1);
+        Some((done - self.begun).saturating_mul(1000) / ms)
+    }
+}
+
+/// Shows how far a scan of the tasks has come.
+pub(crate) fn progress_gauges(scan: &'static str, done: i64, total: i64) {
+    #[allow(clippy::cast_precision_loss, reason = "counts of documents stay far below 2^52")]
+    let (done, total) = (done as f64, total as f64);
+    metrics::gauge!("taskwire_scan_tasks_done", "scan" => scan).set(done);
+    metrics::gauge!("taskwire_scan_tasks_total", "scan" => scan).set(total);
+}
+
+/// Commands that put whole documents by `_id`, a thousand each.
+fn put(collection: &str, documents: &[RawDocumentBuf]) -> Vec<RawDocumentBuf> {
+    let chunks = documents.chunks(1000).map(|chunk| {
+        let mut updates = RawArrayBuf::new();
+        chunk.iter().filter_map(replace_statement).for_each(|one| updates.push(one));
+        rawdoc! { "update": collection, "updates": updates }
+    });
+    chunks.collect()
+}
+
+fn raw_version(version: &Version) -> Result<RawDocumentBuf, bson::error::Error> {
+    let mut raw = bson::serialize_to_raw_document_buf(version)?;
+    raw.append(cstr!("_id"), version.key());
+    Ok(raw)
+}
+
+/// The webhooks' configurations as they were at `time`, as versions that begin there.
+///
+/// # Errors
+/// The driver's.
+pub async fn versions_as_of(store: &Store, time: Timestamp) -> mongodb::error::Result<Vec<Version>> {
+    let mut versions = Vec::new();
+    let mut range = Range::whole();
+    while !range.done {
+        let chunk = scan::chunk(store, names::WEBHOOKS, &range, &Query::default(), time).await?;
+        for raw in chunk.documents() {
+            match bson::deserialize_from_slice::<Webhook>(raw.as_bytes()) {
+                Ok(webhook) => versions.push(Version::of(&webhook, StreamTime::new(time, 0))),
+                Err(error) => tracing::warn!(%error, "a webhook's configuration cannot be read and gets no events"),
+            }
+        }
+        range.reach(chunk.last);
+    }
+    Ok(versions)
 }
 
 /// Loads the versions that changes after `position` can need.

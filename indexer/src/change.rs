@@ -235,7 +235,8 @@ fn read_document(
 }
 
 /// What stands at a dotted path.
-fn at_path<'a>(doc: &'a RawDocument, path: &str) -> Option<RawBsonRef<'a>> {
+#[must_use]
+pub fn at_path<'a>(doc: &'a RawDocument, path: &str) -> Option<RawBsonRef<'a>> {
     let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
     let value = doc.get(head).ok()??;
     match rest {
@@ -248,7 +249,11 @@ fn id_at(doc: &RawDocument, path: &str) -> Result<DocId, Misfit> {
     at_path(doc, path).and_then(DocId::from_raw).ok_or_else(|| Misfit::new(path, "no id"))
 }
 
-fn read_row(id: DocId, doc: &RawDocument, shape: &HistoryShape) -> Result<HistoryRow, Misfit> {
+/// A history row, read.
+///
+/// # Errors
+/// [`Misfit`] where it lacks its task, its actor or a known action.
+pub fn read_row(id: DocId, doc: &RawDocument, shape: &HistoryShape) -> Result<HistoryRow, Misfit> {
     let number = at_path(doc, &shape.action).and_then(Value::whole_number);
     let action = number.and_then(|number| shape.actions.get(usize::try_from(number).ok()?));
     let mut changes = Vec::new();

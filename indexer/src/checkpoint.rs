@@ -8,6 +8,8 @@ use mongodb::options::ReturnDocument;
 use serde::{Deserialize, Serialize};
 use taskwire::store::{Store, names};
 
+use crate::bootstrap::Scan;
+use crate::gap::Wanted;
 use crate::progress::Position;
 
 /// `_id` of the position's document.
@@ -34,7 +36,10 @@ pub struct Checkpoint {
     pub pipeline: Option<String>,
     /// What a first start has scanned so far; absent once it is done.
     #[serde(default)]
-    pub scan: Option<Document>,
+    pub scan: Option<Scan>,
+    /// The recovery that is under way or asked for.
+    #[serde(default)]
+    pub gap: Option<Wanted>,
     /// Whether the past has been taken in.
     #[serde(default)]
     pub bootstrapped: bool,

@@ -136,6 +136,8 @@ pub struct Draft {
     pub actor: Option<String>,
     /// Whether it came in through the inbound endpoint.
     pub echo: bool,
+    /// Whether it was found while recovering a gap.
+    pub recovered: bool,
     /// Who gets it.
     pub subscribers: Vec<Subscriber>,
 }
@@ -161,7 +163,7 @@ impl Draft {
             // Serialising strings, numbers and maps with text keys into memory has no failing case.
             body: serde_json::to_string(&Body { draft: self, mapping }).unwrap_or_default(),
             echo: self.echo,
-            recovered: false,
+            recovered: self.recovered,
         }
     }
 }
@@ -180,6 +182,9 @@ impl Serialize for Body<'_> {
         map.serialize_entry("groupId", &draft.state.group.to_string())?;
         map.serialize_entry("timestamp", &rfc3339(draft.ms))?;
         map.serialize_entry("actorId", &draft.actor)?;
+        if draft.recovered {
+            map.serialize_entry("recovered", &true)?;
+        }
         map.serialize_entry("data", &Data { draft, mapping: self.mapping })?;
         map.end()
     }
@@ -332,6 +337,7 @@ mod tests {
             swap: None,
             actor: Some("u1".into()),
             echo: false,
+            recovered: false,
             subscribers: Vec::new(),
         };
         let event = draft.finish(&mapping);

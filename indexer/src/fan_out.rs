@@ -96,6 +96,11 @@ impl Versions {
         self.groups.values().find_map(|webhooks| webhooks.get(&webhook)).and_then(|versions| versions.last())
     }
 
+    /// The newest version of each webhook.
+    pub fn newest_of_all(&self) -> impl Iterator<Item = &Version> {
+        self.groups.values().flat_map(HashMap::values).filter_map(|versions| versions.last())
+    }
+
     /// Forgets what no change after `position` can need: all but the last version up to it.
     pub fn prune(&mut self, position: Timestamp) {
         let position = StreamTime::new(position, StreamTime::END);

@@ -449,6 +449,7 @@ fn plain_draft(snapshot: &Snapshot, kind: EventKind, state: Arc<TaskState>, at: 
         swap: None,
         actor: None,
         echo: false,
+        recovered: false,
         subscribers: Vec::new(),
     }
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use backoff::ExponentialBackoffBuilder;
 use backoff::backoff::Backoff;
-use taskwire::config::IndexerSettings;
+use bson::Timestamp;
+use taskwire::config::{IndexerSettings, OnGap};
 use taskwire::store::{ServerClock, Store};
 use taskwire::telemetry::{Readiness, StatusBoard};
 use tokio_util::sync::CancellationToken;
@@ -14,9 +15,13 @@ use tokio_util::sync::CancellationToken;
 use crate::bootstrap::{Bootstrap, load_versions};
 use crate::checkpoint::Checkpoint;
 use crate::dispatch::DispatchHandle;
+use crate::fan_out::Versions;
+use crate::gap::{Gap, GapState, Reason, Wanted};
 use crate::lag::Tracker;
 use crate::lease::{self, Held};
+use crate::progress::Position;
 use crate::record::{RecordError, Recorder};
+use crate::recover::Recovery;
 use crate::tail::{Tail, TailEnd, TailOptions};
 use crate::watch::{self, StreamEnd};
 
@@ -46,7 +51,18 @@ pub struct Leader {
 enum TermEnd {
     Stopped,
     LostLease,
-    Trouble { reason: String, by_time: bool },
+    Trouble { reason: String, next: Next },
+}
+
+/// How the next tail begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// After the stored token.
+    AfterToken,
+    /// By the stored position's time: the token is of no use.
+    ByTime,
+    /// With the recovery of a gap.
+    Recover(Reason),
 }
 
 impl Leader {
@@ -81,16 +97,16 @@ impl Leader {
     async fn term(&self, held: Held, stop: &CancellationToken, pause: &mut impl Backoff) {
         let over = stop.child_token();
         let keeping = tokio::spawn(lease::keep(self.store.clone(), held.epoch, self.settings.lease, over.clone()));
-        let mut by_time = false;
+        let mut next = Next::AfterToken;
         loop {
-            match self.tail(held.epoch, by_time, &over, pause).await {
+            match self.tail(held.epoch, next, &over, pause).await {
                 TermEnd::Stopped => break,
                 TermEnd::LostLease => {
                     tracing::warn!(epoch = held.epoch, "another process leads now; standing by");
                     break;
                 }
-                TermEnd::Trouble { reason, by_time: next } => {
-                    by_time = next;
+                TermEnd::Trouble { reason, next: then } => {
+                    next = then;
                     self.status.set(Readiness::NotReady(reason));
                     wait(pause, stop).await;
                 }
@@ -103,13 +119,13 @@ impl Leader {
     }
 
     /// From the stored position on, until something ends it.
-    async fn tail(&self, epoch: i64, by_time: bool, stop: &CancellationToken, pause: &mut impl Backoff) -> TermEnd {
-        match self.try_tail(epoch, by_time, stop, pause).await {
+    async fn tail(&self, epoch: i64, next: Next, stop: &CancellationToken, pause: &mut impl Backoff) -> TermEnd {
+        match self.try_tail(epoch, next, stop, pause).await {
             Ok(end) => end,
             Err(RecordError::Fenced { .. }) => TermEnd::LostLease,
             Err(error) => {
                 tracing::warn!(%error, "tailing is begun again from the stored position");
-                TermEnd::Trouble { reason: error.to_string(), by_time: false }
+                TermEnd::Trouble { reason: error.to_string(), next }
             }
         }
     }
@@ -117,7 +133,7 @@ impl Leader {
     async fn try_tail(
         &self,
         epoch: i64,
-        by_time: bool,
+        next: Next,
         stop: &CancellationToken,
         pause: &mut impl Backoff,
     ) -> Result<TermEnd, RecordError> {
@@ -125,10 +141,11 @@ impl Leader {
         let mut session = lease::session(&self.store, epoch).await?.ok_or_else(fenced)?;
         let mut checkpoint =
             Checkpoint::read(&self.store).await?.filter(|now| now.epoch == epoch).ok_or_else(fenced)?;
-        let mapping = &self.settings.common.mapping;
+        let (store, mapping) = (&self.store, &self.settings.common.mapping);
+        self.clock.calibrate(&store.db).await?;
         if !checkpoint.bootstrapped {
-            self.status.set(Readiness::NotReady("first start: taking in the tasks as they are".into()));
-            match Bootstrap::new(&self.store, mapping, checkpoint, &mut session).run(stop).await? {
+            let bootstrap = Bootstrap::new(store, mapping, &self.clock, &self.status, checkpoint, &mut session);
+            match bootstrap.run(stop).await? {
                 Some(done) => checkpoint = done,
                 None => return Ok(TermEnd::Stopped),
             }
@@ -136,17 +153,48 @@ impl Leader {
         let hash = watch::pipeline_hash(mapping);
         let Some(mut position) = checkpoint.position() else {
             return Ok(trouble(
-                "the stored position in watcherCheckpoints has no time: restore the document from a backup",
+                "the stored position in watcherCheckpoints has no time: restore the document from a backup, or set one with \
+                 taskwire-indexer checkpoint reset",
             ));
         };
-        if by_time || checkpoint.pipeline.as_ref().is_some_and(|stored| *stored != hash) {
+        let mut versions = load_versions(store, position.time).await?;
+        let (clock, dispatcher) = (self.clock.clone(), self.dispatcher.clone());
+        let mut recorder =
+            Recorder::new(store.clone(), Arc::clone(mapping), clock, &checkpoint, hash.clone(), session, dispatcher);
+        if let Some(wanted) = self.wanted(&checkpoint, next, position.time).await? {
+            match self.recover(&mut recorder, wanted, position.time, &mut versions, stop).await? {
+                Some(behind) => position = behind,
+                None => return Ok(TermEnd::Stopped),
+            }
+        } else if let Next::Recover(reason) = next {
+            return Ok(self.leave_open(reason, position.time).await?);
+        } else if next == Next::ByTime || checkpoint.pipeline.as_ref().is_some_and(|stored| *stored != hash) {
             tracing::info!("going on by cluster time: the stored token cannot be used; the overlap is dropped");
             position.token = None;
         }
-        let versions = load_versions(&self.store, position.time).await?;
-        self.clock.calibrate(&self.store.db).await?;
-        let (store, clock, dispatcher) = (self.store.clone(), self.clock.clone(), self.dispatcher.clone());
-        let recorder = Recorder::new(store, Arc::clone(mapping), clock, &checkpoint, hash, session, dispatcher);
+        versions.prune(position.time);
+        let end = self.follow(recorder, versions, &position, stop, pause).await?;
+        Ok(match end {
+            TailEnd::Stopped => TermEnd::Stopped,
+            TailEnd::Record(error) => return Err(error),
+            TailEnd::Load(error) => {
+                tracing::warn!(%error, "tailing is begun again from the stored position");
+                TermEnd::Trouble { reason: error.to_string(), next: Next::AfterToken }
+            }
+            TailEnd::Stream(end) => self.after_stream(&end, &position).await,
+        })
+    }
+
+    /// Tails from `position` on until something ends it.
+    async fn follow(
+        &self,
+        recorder: Recorder,
+        versions: Versions,
+        position: &Position,
+        stop: &CancellationToken,
+        pause: &mut impl Backoff,
+    ) -> Result<TailEnd, RecordError> {
+        let mapping = &self.settings.common.mapping;
         let options = TailOptions {
             batch_max: self.settings.batch_max,
             actor_wait: self.settings.actor_wait,
@@ -155,14 +203,8 @@ impl Leader {
         };
         self.tracker.stored(position.time);
         let tail = Tail::new(self.store.clone(), Arc::clone(mapping), versions, options, self.tracker.clone());
-        let reading = stop.child_token();
-        let feed = watch::start(
-            self.store.clone(),
-            Arc::clone(mapping),
-            &position,
-            self.settings.stream_await,
-            reading.clone(),
-        );
+        let (reading, wait) = (stop.child_token(), self.settings.stream_await);
+        let feed = watch::start(self.store.clone(), Arc::clone(mapping), position, wait, reading.clone());
         self.status.set(Readiness::Ready);
         let begun = Instant::now();
         let end = tail.run(feed, recorder, stop).await;
@@ -170,38 +212,90 @@ impl Leader {
             pause.reset();
         }
         reading.cancel();
-        Ok(match end {
-            TailEnd::Stopped => TermEnd::Stopped,
-            TailEnd::Record(error) => return Err(error),
-            TailEnd::Load(error) => {
-                tracing::warn!(%error, "tailing is begun again from the stored position");
-                TermEnd::Trouble { reason: error.to_string(), by_time: false }
-            }
-            TailEnd::Stream(end) => after_stream(&end),
+        Ok(end)
+    }
+
+    /// The recovery that is under way, asked for, or needed; `None` also where a gap is to be left as it is.
+    async fn wanted(
+        &self,
+        checkpoint: &Checkpoint,
+        next: Next,
+        from: Timestamp,
+    ) -> Result<Option<Wanted>, RecordError> {
+        if checkpoint.gap.is_some() {
+            return Ok(checkpoint.gap.clone());
+        }
+        Ok(match (next, self.settings.on_gap) {
+            (Next::Recover(requested), OnGap::Recover) => Some(Wanted::Requested { requested, from }),
+            (Next::Recover(_), OnGap::Stop) | (Next::AfterToken | Next::ByTime, _) => None,
         })
     }
-}
 
-/// What follows the stream's end, by its kind.
-fn after_stream(end: &StreamEnd) -> TermEnd {
-    match end {
-        StreamEnd::Broken(_) => {
-            tracing::warn!(%end, "the stream is opened again at the stored position");
-            TermEnd::Trouble { reason: end.to_string(), by_time: false }
+    async fn recover(
+        &self,
+        recorder: &mut Recorder,
+        wanted: Wanted,
+        from: Timestamp,
+        versions: &mut Versions,
+        stop: &CancellationToken,
+    ) -> Result<Option<Position>, RecordError> {
+        let (store, mapping) = (&self.store, &self.settings.common.mapping);
+        let mut recovery = Recovery {
+            store,
+            mapping,
+            clock: &self.clock,
+            status: &self.status,
+            recorder,
+            batch_max: self.settings.batch_max,
+        };
+        let gap = match wanted {
+            Wanted::UnderWay(id) => match Gap::read(store, &id).await? {
+                Some(gap) => gap,
+                // Its record was removed by hand: begun anew, what was told already has its snapshots.
+                None => recovery.begin(Reason::Oplog, from, versions).await?,
+            },
+            Wanted::Requested { requested, from } => recovery.begin(requested, from, versions).await?,
+        };
+        recovery.run(gap, versions, stop).await
+    }
+
+    /// `TASKWIRE_ON_GAP=stop`: says so, and looks again whether an operator has decided.
+    async fn leave_open(&self, reason: Reason, from: Timestamp) -> mongodb::error::Result<TermEnd> {
+        let gap = Gap::found(reason, from, from, self.clock.now(), GapState::Open);
+        let text = format!(
+            "{}, and TASKWIRE_ON_GAP is stop: nothing is recorded; restart with TASKWIRE_ON_GAP=recover to have the \
+             differences told, or choose a position with taskwire-indexer checkpoint reset",
+            reason.describe()
+        );
+        if gap.keep_open(&self.store).await? {
+            tracing::error!(gap = gap.id, "{text}");
         }
-        StreamEnd::TokenRefused { .. } => {
-            tracing::warn!(%end, "the stream is opened again by the position's time");
-            TermEnd::Trouble { reason: end.to_string(), by_time: true }
-        }
-        StreamEnd::PositionLost { .. } | StreamEnd::NotAllowed { .. } => {
-            tracing::error!(%end, "the stream cannot be opened; trying again");
-            TermEnd::Trouble { reason: end.to_string(), by_time: false }
+        Ok(TermEnd::Trouble { reason: text, next: Next::Recover(reason) })
+    }
+
+    /// What follows the stream's end, by its kind.
+    async fn after_stream(&self, end: &StreamEnd, position: &Position) -> TermEnd {
+        let reason = end.to_string();
+        match end {
+            StreamEnd::Broken(_) => {
+                tracing::warn!(%end, "the stream is opened again at the stored position");
+                TermEnd::Trouble { reason, next: Next::AfterToken }
+            }
+            StreamEnd::TokenRefused { .. } | StreamEnd::PositionLost { .. } if position.token.is_some() => {
+                tracing::warn!(%end, "the stream is opened again by the position's time");
+                TermEnd::Trouble { reason, next: Next::ByTime }
+            }
+            StreamEnd::PositionLost { .. } => TermEnd::Trouble { reason, next: Next::Recover(Reason::Oplog) },
+            StreamEnd::TokenRefused { .. } | StreamEnd::NotAllowed { .. } => {
+                tracing::error!(%end, "the stream cannot be opened; trying again");
+                TermEnd::Trouble { reason, next: Next::AfterToken }
+            }
         }
     }
 }
 
 fn trouble(reason: &str) -> TermEnd {
-    TermEnd::Trouble { reason: reason.to_owned(), by_time: false }
+    TermEnd::Trouble { reason: reason.to_owned(), next: Next::AfterToken }
 }
 
 async fn wait(pause: &mut impl Backoff, stop: &CancellationToken) {

@@ -21,6 +21,7 @@ use taskwire::store::{ServerClock, Store, names};
 
 use crate::checkpoint::{Checkpoint, WATCHER};
 use crate::dispatch::{DispatchHandle, HandedOver, LeaseGrant, Slot};
+use crate::gap::{Gap, GapState};
 use crate::judge::{Part, Quarantined};
 use crate::progress::Position;
 
@@ -31,6 +32,8 @@ pub struct Batch {
     pub parts: Vec<Part>,
     /// Where the stream goes on once this is recorded; `None`: the position stays.
     pub position: Option<Position>,
+    /// The gap that this batch recovers a part of.
+    pub gap: Option<Gap>,
 }
 
 /// Why recording ended.
@@ -71,6 +74,7 @@ struct Documents {
     snapshots: Vec<RawDocumentBuf>,
     versions: Vec<RawDocumentBuf>,
     quarantined: Vec<RawDocumentBuf>,
+    gaps: Vec<RawDocumentBuf>,
 }
 
 /// A delivery to be written; with a slot, leased to this process's dispatcher from its first moment.
@@ -178,6 +182,12 @@ impl Recorder {
                 None => set.append(cstr!("token"), bson::raw::RawBson::Null),
             }
         }
+        if let Some(gap) = &batch.gap {
+            match gap.state {
+                GapState::Recovered => set.append(cstr!("gap"), bson::raw::RawBson::Null),
+                GapState::Open | GapState::Recovering => set.append(cstr!("gap"), gap.id.as_str()),
+            }
+        }
         let mut documents = Documents {
             position: rawdoc! { "$set": set, "$inc": { "batch": 1i64 } },
             events: Vec::new(),
@@ -185,6 +195,7 @@ impl Recorder {
             snapshots: Vec::new(),
             versions: Vec::new(),
             quarantined: Vec::new(),
+            gaps: batch.gap.iter().map(bson::serialize_to_raw_document_buf).collect::<Result<_, _>>()?,
         };
         let mut last: HashMap<&taskwire::model::DocId, &crate::snapshot::Snapshot> = HashMap::new();
         let mut room = self.room(batch);
@@ -260,7 +271,8 @@ impl Recorder {
         }
         self.upsert(names::SNAPSHOTS, &documents.snapshots).await?;
         self.upsert(names::WEBHOOK_VERSIONS, &documents.versions).await?;
-        self.upsert(names::QUARANTINE, &documents.quarantined).await
+        self.upsert(names::QUARANTINE, &documents.quarantined).await?;
+        self.upsert(names::GAPS, &documents.gaps).await
     }
 
     /// Puts whole documents by `_id`, a command for every [`Self::STATEMENTS`].

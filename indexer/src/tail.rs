@@ -303,7 +303,7 @@ impl Tail {
         self.recording = 1;
         let position = self.reached.take();
         // The recorder ends only by telling why; that is read next.
-        let _gone = batches.send(Batch { parts, position }).await;
+        let _gone = batches.send(Batch { parts, position, gap: None }).await;
     }
 
     fn on_recorded(&mut self, batch: &Batch) {

@@ -4,7 +4,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::source::wrong;
 use super::{CommonSettings, SettingError, Source};
+
+/// What happens when the stored position has left the oplog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnGap {
+    /// The differences are found, told as recovered, and reported.
+    Recover,
+    /// Nothing more is recorded until an operator decides.
+    Stop,
+}
 
 /// Everything `taskwire-indexer` reads.
 #[derive(Debug, Clone)]
@@ -25,6 +35,8 @@ pub struct IndexerSettings {
     pub stream_await: Duration,
     /// `TASKWIRE_IDLE_CHECKPOINT_MS` (5000; 100–600000): how often the position is stored while nothing happens.
     pub idle_checkpoint: Duration,
+    /// `TASKWIRE_ON_GAP` (`recover`; or `stop`): what happens when the position has left the oplog.
+    pub on_gap: OnGap,
     /// `TASKWIRE_MAX_IN_FLIGHT` (512; 1–10000): requests under way in this process, over all webhooks.
     pub max_in_flight: usize,
     /// `TASKWIRE_MAX_IN_FLIGHT_PER_WEBHOOK` (64; 1–1000): requests under way to one webhook.
@@ -52,6 +64,11 @@ impl IndexerSettings {
             lease: source.millis("lease_ms", 3000, 500..=60_000)?,
             stream_await: source.millis("stream_await_ms", 100, 10..=10_000)?,
             idle_checkpoint: source.millis("idle_checkpoint_ms", 5000, 100..=600_000)?,
+            on_gap: match source.text_or("on_gap", "recover").as_str() {
+                "recover" => OnGap::Recover,
+                "stop" => OnGap::Stop,
+                _ => return Err(wrong("on_gap", "neither".into(), "recover or stop")),
+            },
             max_in_flight: count("max_in_flight", 512, 10_000)?,
             max_in_flight_per_webhook: count("max_in_flight_per_webhook", 64, 1000)?,
             retry_after_cap: Duration::from_secs(source.number("retry_after_cap_seconds", 86_400, 1..=604_800)?),

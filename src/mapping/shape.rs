@@ -139,6 +139,8 @@ pub struct HistoryShape {
     pub action: String,
     /// Who did it.
     pub actor: String,
+    /// When, by the service's clock: a date. Without it rows tell nothing of a gap.
+    pub time: Option<String>,
     /// A map of text to text.
     pub changes: String,
     /// Names of the actions.

@@ -7,6 +7,8 @@ use bson::{DateTime, RawBsonRef, oid::ObjectId};
 use serde::Deserialize;
 use serde::ser::{Serialize, Serializer};
 
+use super::shape::Field;
+
 /// The value of a tracked field. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
@@ -94,6 +96,27 @@ impl Value {
             Self::Text(text) => RawBson::String(text.to_string()),
             Self::Date(ms) => RawBson::DateTime(DateTime::from_millis(*ms)),
             Self::Oid(oid) => RawBson::ObjectId(*oid),
+        }
+    }
+
+    /// The value that a history row's text says of a field; `None` where that cannot be told (a name where the field has
+    /// an id).
+    #[must_use]
+    pub fn from_text(field: &Field, text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::Null);
+        }
+        match field.kind {
+            FieldType::Text => Some(Self::Text(text.into())),
+            FieldType::Int => text.parse().ok().map(Self::Int),
+            // .NET writes True and False.
+            FieldType::Bool => text.to_ascii_lowercase().parse().ok().map(Self::Bool),
+            // Rows keep 100 ns, BSON dates whole milliseconds.
+            FieldType::Date => {
+                chrono::DateTime::parse_from_rfc3339(text).ok().map(|time| Self::Date(time.timestamp_millis()))
+            }
+            FieldType::Id => text.parse().ok().map(Self::Oid),
+            FieldType::Enum => field.names.iter().any(|name| name == text).then(|| Self::Text(text.into())),
         }
     }
 

@@ -1,0 +1,404 @@
+//! Recovering a gap: changes that the stream can no longer tell are found by comparing the snapshots with the collection.
+//!
+//! The gap's id and its end T0 are stored first, with the webhooks as of T0. Then three phases, each in chunks, each chunk as
+//! of its own T at or after T0: the tasks that are there are compared with their snapshots; snapshots whose task is gone
+//! become tombstones; history rows of tasks of which nothing is left are counted. What a chunk finds is recorded in the
+//! record transaction, with the gap's progress, so that a kill resumes it. At the end the position is T0: what the stream
+//! still tells after T0 and a chunk has told already is dropped by the fold, as after a first start.
+
+mod rows;
+mod story;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bson::{Bson, RawDocument, RawDocumentBuf, Timestamp, doc, rawdoc};
+use taskwire::mapping::{Mapping, TaskState};
+use taskwire::model::{DocId, EventId, StreamTime};
+use taskwire::store::{ServerClock, Store, names};
+use taskwire::telemetry::{Readiness, StatusBoard};
+use tokio_util::sync::CancellationToken;
+
+use crate::bootstrap::{Meter, progress_gauges, versions_as_of};
+use crate::derive::{Draft, Rules};
+use crate::fan_out::{Version, Versions};
+use crate::field_set::FieldSet;
+use crate::gap::{Gap, GapState, Phase, Reason, Tally};
+use crate::judge::{Part, Quarantined};
+use crate::lag::cluster_time;
+use crate::progress::Position;
+use crate::record::{Batch, RecordError, Recorder};
+use crate::scan::{self, Query, Range};
+use crate::snapshot::Snapshot;
+use rows::TimedRow;
+use story::{Past, Telling};
+
+/// Where nothing is found, progress is stored so often.
+const STORE_EVERY: Duration = Duration::from_secs(2);
+/// Tasks born and deleted inside a gap that are told apart while they are counted, at most.
+const VANISHED_MOST: usize = 100_000;
+
+/// A recovery in the name of one epoch.
+pub struct Recovery<'a> {
+    /// The database.
+    pub store: &'a Store,
+    /// How the service's documents are read.
+    pub mapping: &'a Arc<Mapping>,
+    /// The server's clock.
+    pub clock: &'a ServerClock,
+    /// What `/readyz` answers.
+    pub status: &'a StatusBoard,
+    /// Writes what is found.
+    pub recorder: &'a mut Recorder,
+    /// The most events recorded in one transaction.
+    pub batch_max: usize,
+}
+
+/// What a chunk gave, task by task.
+struct Found {
+    key: Bson,
+    part: Part,
+    tally: Tally,
+}
+
+impl Recovery<'_> {
+    /// Fixes the gap from `from` to now, with the webhooks as they are at its end.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    pub async fn begin(
+        &mut self,
+        reason: Reason,
+        from: Timestamp,
+        versions: &mut Versions,
+    ) -> Result<Gap, RecordError> {
+        let to = cluster_time(self.store).await?;
+        let mut gap = Gap::found(reason, from, to, self.clock.now(), GapState::Recovering);
+        let tasks = self.store.collection::<RawDocumentBuf>(&self.mapping.task.collection);
+        gap.progress.total = i64::try_from(tasks.estimated_document_count().await?).unwrap_or(i64::MAX);
+        let mut part = Part::default();
+        for version in changed_versions(versions, versions_as_of(self.store, to).await?, to) {
+            if versions.add(version.clone()) {
+                part.versions.push(version);
+            }
+        }
+        self.recorder.record(&Batch { parts: vec![part], position: None, gap: Some(gap.clone()) }).await?;
+        Ok(gap)
+    }
+
+    /// Recovers what is left of `gap`; the position behind it, or `None` if stopped first.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    pub async fn run(
+        &mut self,
+        mut gap: Gap,
+        versions: &Versions,
+        stop: &CancellationToken,
+    ) -> Result<Option<Position>, RecordError> {
+        tracing::error!(
+            gap = gap.id,
+            from = gap.from.time,
+            to = gap.to.time,
+            why = gap.reason.describe(),
+            "the stream has a gap: snapshots are compared with the collection, and differences are told as recovered"
+        );
+        let rules = Rules::of(self.mapping);
+        let mut meter = Meter::new(gap.progress.done);
+        let mut stored = Instant::now();
+        let mut vanished = HashSet::new();
+        if gap.progress.phase == Phase::Rows {
+            // What was counted before a kill is counted again.
+            gap.enter(Phase::Rows);
+        }
+        loop {
+            self.tell(&gap, &mut meter);
+            if stop.is_cancelled() {
+                return Ok(None);
+            }
+            let mut range = Range { last: gap.progress.last.clone(), ..Range::whole() };
+            let time = cluster_time(self.store).await?;
+            let found = match gap.progress.phase {
+                Phase::Tasks => self.compare(&mut range, time, &mut gap, versions, &rules).await?,
+                Phase::Gone => self.bury(&mut range, time).await?,
+                Phase::Rows => self.count_vanished(&mut range, time, &mut gap, &mut vanished).await?,
+            };
+            self.record(found, &mut gap).await?;
+            match (range.done, gap.progress.phase) {
+                (false, _) => gap.progress.last = range.last,
+                (true, Phase::Tasks) => gap.enter(Phase::Gone),
+                (true, Phase::Gone) => gap.enter(Phase::Rows),
+                (true, Phase::Rows) => break,
+            }
+            if range.done || stored.elapsed() >= STORE_EVERY {
+                self.recorder.record(&Batch { gap: Some(gap.clone()), ..Batch::default() }).await?;
+                stored = Instant::now();
+            }
+        }
+        gap.end(self.clock.now());
+        let position = Position { token: None, time: gap.to };
+        self.recorder
+            .record(&Batch { parts: Vec::new(), position: Some(position.clone()), gap: Some(gap.clone()) })
+            .await?;
+        metrics::counter!("taskwire_gaps_recovered_total").increment(1);
+        tracing::warn!(gap = gap.id, found = %gap, "the gap is recovered; the stream is read again from its end on");
+        Ok(Some(position))
+    }
+
+    fn tell(&self, gap: &Gap, meter: &mut Meter) {
+        let (done, total) = (gap.progress.done, gap.progress.total);
+        progress_gauges("recovery", done, total);
+        let why = gap.reason.describe();
+        self.status
+            .set(Readiness::NotReady(format!("recovering a gap ({why}): {done} of about {total} tasks compared")));
+        if let Some(rate) = meter.due(done) {
+            tracing::info!(gap = gap.id, done, total, per_second = rate, phase = ?gap.progress.phase, "recovering");
+        }
+    }
+
+    /// The next tasks that are there, compared with their snapshots.
+    async fn compare(
+        &mut self,
+        range: &mut Range,
+        time: Timestamp,
+        gap: &mut Gap,
+        versions: &Versions,
+        rules: &Rules,
+    ) -> Result<Vec<Found>, RecordError> {
+        let chunk = scan::chunk(self.store, &self.mapping.task.collection, range, &Query::default(), time).await?;
+        let ids: Vec<DocId> = chunk.documents().filter_map(id_of).collect();
+        let mut pasts = self.pasts(&ids).await?;
+        let mut rows = rows::of_tasks(self.store, self.mapping, &ids, gap.from, time).await?;
+        let mut found = Vec::new();
+        for task in chunk.documents() {
+            gap.progress.done += 1;
+            let (Some(id), Some(key)) = (id_of(task), key_of(task)) else { continue };
+            let parted = match self.mapping.read_task(task) {
+                Ok(state) => {
+                    let (last, rows) = (pasts.remove(&id), rows.remove(&id).unwrap_or_default());
+                    let compared = Compared { id, time, last, now: Arc::new(state), rows };
+                    compared.part(self.mapping, rules, versions, gap)
+                }
+                Err(misfit) => {
+                    let aside = self.aside(id, &key, task, misfit.to_string(), gap);
+                    let part = Part { quarantined: vec![aside], ..Part::default() };
+                    Some((part, Tally { unreadable: 1, ..Tally::default() }))
+                }
+            };
+            found.extend(parted.map(|(part, tally)| Found { key, part, tally }));
+        }
+        range.reach(chunk.last);
+        Ok(found)
+    }
+
+    /// What could not be read is put aside as the change that would have brought it.
+    fn aside(&self, id: DocId, key: &Bson, task: &RawDocument, reason: String, gap: &Gap) -> Quarantined {
+        tracing::warn!(reason, "a task does not fit the mapping and is put aside");
+        let collection = self.mapping.task.collection.clone();
+        let mut raw = rawdoc! {
+            "_id": { "_data": "" }, "operationType": "replace", "clusterTime": gap.to, "wallTime": gap.detected_at,
+            "ns": { "db": self.store.db.name(), "coll": collection.as_str() }, "fullDocument": task.to_owned(),
+        };
+        if let Ok(key) = bson::raw::RawBson::try_from(key.clone()) {
+            raw.append(bson::raw::cstr!("documentKey"), rawdoc! { "_id": key });
+        }
+        Quarantined { key: Some(id), collection, reason, time: gap.to, raw }
+    }
+
+    /// The snapshots of these tasks. One that cannot be read counts as a task of which only the number of events is known.
+    async fn pasts(&self, ids: &[DocId]) -> Result<HashMap<DocId, Result<Snapshot, i64>>, RecordError> {
+        let keys: Vec<Bson> = ids.iter().cloned().map(Into::into).collect();
+        let command = doc! { "find": names::SNAPSHOTS, "filter": { "_id": { "$in": keys } }, "batchSize": scan::CHUNK };
+        let mut pasts = HashMap::new();
+        for raw in scan::find_all(self.store, &command).await? {
+            let Some(id) = id_of(&raw) else { continue };
+            let read = Snapshot::from_raw(&raw, self.mapping).map_err(|error| {
+                tracing::warn!(%error, "the task is taken as it is");
+                raw.get_i64("sequence").unwrap_or(0)
+            });
+            pasts.insert(id, read);
+        }
+        Ok(pasts)
+    }
+
+    /// The next snapshots whose task may be gone; of those whose task is, tombstones.
+    async fn bury(&mut self, range: &mut Range, time: Timestamp) -> Result<Vec<Found>, RecordError> {
+        let living = Query { filter: doc! { "deleted": { "$ne": true } }, ..Query::default() };
+        let chunk = scan::chunk(self.store, names::SNAPSHOTS, range, &living, time).await?;
+        let keys: Vec<Bson> = chunk.documents().filter_map(key_of).collect();
+        let there = doc! {
+            "find": &self.mapping.task.collection, "filter": { "_id": { "$in": keys } }, "projection": { "_id": 1 },
+            "batchSize": scan::CHUNK, "readConcern": scan::as_of(time),
+        };
+        let there = scan::find_all(self.store, &there).await?;
+        let there: HashSet<DocId> = there.iter().filter_map(|task| id_of(task)).collect();
+        let gone = chunk.documents().filter(|snapshot| id_of(snapshot).is_some_and(|id| !there.contains(&id)));
+        let mut found = Vec::new();
+        for raw in gone {
+            let (Some(id), Some(key)) = (id_of(raw), key_of(raw)) else { continue };
+            let stone = Snapshot {
+                id,
+                at: StreamTime::new(time, StreamTime::END),
+                sequence: raw.get_i64("sequence").unwrap_or(0),
+                state: None,
+                reviewed: true,
+                swap: None,
+                unknown: FieldSet::default(),
+            };
+            let part = Part { snapshots: vec![stone], ..Part::default() };
+            found.push(Found { key, part, tally: Tally { deleted: 1, ..Tally::default() } });
+        }
+        range.reach(chunk.last);
+        Ok(found)
+    }
+
+    /// Counts the tasks that only history rows know: born and deleted inside the gap.
+    async fn count_vanished(
+        &mut self,
+        range: &mut Range,
+        time: Timestamp,
+        gap: &mut Gap,
+        vanished: &mut HashSet<DocId>,
+    ) -> Result<Vec<Found>, RecordError> {
+        let Some((history, _)) = rows::shape(self.mapping) else {
+            range.done = true;
+            return Ok(Vec::new());
+        };
+        if range.last.is_none() {
+            range.from = rows::since(gap.from).get_document("_id").ok().and_then(|since| since.get("$gte")).cloned();
+        }
+        let chunk = scan::chunk(self.store, &history.collection, range, &Query::default(), time).await?;
+        let named = rows::tasks_named(chunk.documents(), self.mapping, gap.from);
+        let keys: Vec<Bson> = named.iter().cloned().map(Into::into).collect();
+        let known = doc! {
+            "find": names::SNAPSHOTS, "filter": { "_id": { "$in": keys } }, "projection": { "_id": 1 },
+            "batchSize": scan::CHUNK,
+        };
+        let known = scan::find_all(self.store, &known).await?;
+        let known: HashSet<DocId> = known.iter().filter_map(|snapshot| id_of(snapshot)).collect();
+        let unknown = named.into_iter().filter(|task| !known.contains(task));
+        vanished.extend(unknown.take(VANISHED_MOST.saturating_sub(vanished.len())));
+        gap.vanished = i64::try_from(vanished.len()).unwrap_or(i64::MAX);
+        range.reach(chunk.last);
+        Ok(Vec::new())
+    }
+
+    /// Records what was found, in transactions of a bounded size, each with the progress it makes.
+    async fn record(&mut self, found: Vec<Found>, gap: &mut Gap) -> Result<(), RecordError> {
+        let mut batch = Batch::default();
+        let mut rows = 0;
+        for Found { key, part, tally } in found {
+            let weight = part.events.iter().map(|draft| 1 + draft.subscribers.len()).sum::<usize>().max(1);
+            if rows > 0 && rows + weight > self.batch_max * 2 {
+                batch.gap = Some(gap.clone());
+                self.recorder.record(&batch).await?;
+                batch = Batch::default();
+                rows = 0;
+            }
+            rows += weight;
+            gap.progress.last = Some(key);
+            gap.add(&tally, part.events.iter().map(|draft| draft.kind));
+            batch.parts.push(part);
+        }
+        if !batch.parts.is_empty() {
+            batch.gap = Some(gap.clone());
+            self.recorder.record(&batch).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A task that is there, and what is known of its past.
+struct Compared {
+    id: DocId,
+    time: Timestamp,
+    last: Option<Result<Snapshot, i64>>,
+    now: Arc<TaskState>,
+    rows: Vec<TimedRow>,
+}
+
+impl Compared {
+    /// What the difference and the rows tell; `None` if nothing is to be recorded.
+    fn part(self, mapping: &Mapping, rules: &Rules, versions: &Versions, gap: &Gap) -> Option<(Part, Tally)> {
+        let at = StreamTime::new(self.time, StreamTime::END);
+        let (past, sequence, known) = match &self.last {
+            // Recovered before, or changed since: the stream tells the rest.
+            Some(Ok(last)) if last.at.is_later_than(StreamTime::new(gap.to, 0)) => return None,
+            Some(Ok(last)) => {
+                let past = Past { state: last.state.clone(), unknown: last.unknown, reviewed: last.reviewed };
+                (past, last.sequence, Some(last.at.t))
+            }
+            Some(Err(sequence)) => {
+                let past = Past { state: Some(Arc::clone(&self.now)), unknown: FieldSet::default(), reviewed: true };
+                (past, *sequence, Some(u32::MAX))
+            }
+            None => (Past { state: None, unknown: FieldSet::default(), reviewed: false }, 0, None),
+        };
+        let begun = rows::after(known.unwrap_or(0).max(gap.from.time));
+        let rows: Vec<_> = self.rows.into_iter().filter(|timed| timed.ms > begun).map(|timed| timed.row).collect();
+        let story = story::tell(mapping, rules, &past, &self.now, &rows);
+        let same = past.state.as_ref() == Some(&self.now) && past.unknown.is_empty();
+        if same && story.tellings.is_empty() && !matches!(self.last, Some(Err(_))) {
+            return None;
+        }
+        let mut tally = Tally::default();
+        match &past.state {
+            None => tally.created = 1,
+            Some(_) if same => {}
+            Some(_) => tally.changed = 1,
+        }
+        tally.inferred = story.tellings.iter().map(|telling| i64::from(telling.inferred)).sum();
+        let mut snapshot = Snapshot {
+            at,
+            sequence,
+            reviewed: story.reviewed,
+            ..Snapshot::of_scan(self.id, TaskState::clone(&self.now), self.time)
+        };
+        let events = story.tellings.into_iter().map(|telling| draft(telling, &mut snapshot, versions, gap)).collect();
+        Some((Part { snapshots: vec![snapshot], events, ..Part::default() }, tally))
+    }
+}
+
+fn draft(telling: Telling, snapshot: &mut Snapshot, versions: &Versions, gap: &Gap) -> Draft {
+    let Telling { kind, before, after, fields, actor, .. } = telling;
+    snapshot.sequence += 1;
+    let at = StreamTime::new(gap.to, 0);
+    Draft {
+        id: EventId::recovered(gap.to, &gap.id, &snapshot.id, kind.name()),
+        kind,
+        task: snapshot.id.clone(),
+        at,
+        ms: gap.detected_at.timestamp_millis(),
+        sequence: snapshot.sequence,
+        subscribers: versions.subscribers(&after.group, at, kind, false),
+        state: after,
+        before,
+        fields,
+        swap: None,
+        actor,
+        echo: false,
+        recovered: true,
+    }
+}
+
+/// Versions that begin at a gap's end: configurations that differ from the last one known, and webhooks that are gone.
+fn changed_versions(known: &Versions, now: Vec<Version>, to: Timestamp) -> Vec<Version> {
+    let at = StreamTime::new(to, 0);
+    let there: HashSet<_> = now.iter().map(|version| version.webhook_id).collect();
+    let gone = known.newest_of_all().filter(|last| last.live && !there.contains(&last.webhook_id));
+    let gone: Vec<Version> =
+        gone.map(|last| Version { at, live: false, reason: Some("deleted".to_owned()), ..last.clone() }).collect();
+    let differs = |version: &Version| {
+        known.newest(version.webhook_id).is_none_or(|last| Version { at, ..last.clone() } != *version)
+    };
+    now.into_iter().filter(differs).chain(gone).collect()
+}
+
+fn id_of(doc: &RawDocument) -> Option<DocId> {
+    DocId::from_raw(doc.get("_id").ok()??)
+}
+
+fn key_of(doc: &RawDocument) -> Option<Bson> {
+    Bson::try_from(doc.get("_id").ok()??).ok()
+}
