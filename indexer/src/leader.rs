@@ -109,6 +109,9 @@ impl Leader {
                     next = then;
                     self.status.set(Readiness::NotReady(reason));
                     wait(pause, stop).await;
+                    if stop.is_cancelled() {
+                        break;
+                    }
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use bson::{Document, doc};
+use bson::{Document, Timestamp, doc};
 use mongodb::Client;
 use mongodb::options::ClientOptions;
 
@@ -45,6 +45,14 @@ impl Default for MongoOptions {
             own_process_group: false,
             arguments: Vec::new(),
         }
+    }
+}
+
+impl MongoOptions {
+    /// One node whose oplog rolls over after some tens of megabytes, within seconds.
+    #[must_use]
+    pub fn rolling_oplog() -> Self {
+        Self { oplog_mb: 16, arguments: vec!["--syncdelay".to_owned(), "1".to_owned()], ..Self::default() }
     }
 }
 
@@ -187,6 +195,27 @@ impl Mongo {
     /// The driver's.
     pub async fn db(&self) -> Result<Db> {
         Db::at(&self.uri()).await
+    }
+
+    /// Writes until the oplog no longer reaches back to `time`. Needs a small oplog ([`MongoOptions::rolling_oplog`]).
+    ///
+    /// # Errors
+    /// When it still does after a gigabyte.
+    pub async fn roll_oplog_past(&self, time: Timestamp) -> Result<()> {
+        let client = self.client().await?;
+        let junk = client.database("junk").collection::<Document>("junk");
+        let oplog = client.database("local").collection::<Document>("oplog.rs");
+        let filler = "x".repeat(1 << 20);
+        for _ in 0..64 {
+            junk.insert_many((0..16).map(|_| doc! { "filler": &filler })).await?;
+            junk.delete_many(doc! {}).await?;
+            let first = oplog.find_one(doc! {}).sort(doc! { "$natural": 1 }).await?.context("an empty oplog")?;
+            let first = first.get_timestamp("ts")?;
+            if (first.time, first.increment) > (time.time, time.increment) {
+                return Ok(());
+            }
+        }
+        bail!("the oplog still reaches back to {time:?}")
     }
 
     /// Sets a fail point on the primary, such as `failCommand`.

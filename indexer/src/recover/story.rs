@@ -206,3 +206,7 @@ fn said<'a>(
         (old.is_some() || new.is_some()).then_some((at, old, new))
     })
 }
+
+#[cfg(test)]
+#[path = "story_tests.rs"]
+mod tests;
