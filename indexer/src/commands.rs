@@ -4,8 +4,9 @@
 
 pub mod checkpoint;
 pub mod moment;
+mod seat;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -47,6 +48,9 @@ pub enum CommandError {
     /// The database refused a step.
     #[error("MongoDB: {}", .0.kind)]
     Database(#[from] mongodb::error::Error),
+    /// Used in a way that cannot work. The text names the way that does.
+    #[error("{0}")]
+    Usage(String),
     /// It would do harm, or there is nothing to do it to. The text names the way out.
     #[error("{0}")]
     Refused(String),
@@ -72,7 +76,7 @@ impl CommandError {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Setting(_) | Self::Telemetry(_) => ExitCode::from(2),
+            Self::Setting(_) | Self::Telemetry(_) | Self::Usage(_) => ExitCode::from(2),
             // The reader of a pipe had enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Connect(_) | Self::Database(_) | Self::Refused(_) | Self::Output(_) | Self::Json(_) => {
@@ -104,6 +108,20 @@ pub async fn run(command: Command, source: Source) -> Result<Outcome, CommandErr
     let context = Context { store, mapping, source };
     match command {
         Command::Checkpoint(command) => checkpoint::run(command, &context).await,
+    }
+}
+
+/// Asks on the terminal. Without one there is nobody to ask.
+fn confirm(question: &str) -> Result<(), CommandError> {
+    if !io::stdin().is_terminal() {
+        return Err(CommandError::Usage(format!("{question} There is no terminal to ask on: add --yes")));
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(CommandError::Refused("nothing was changed".to_owned())),
     }
 }
 

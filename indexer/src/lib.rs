@@ -33,6 +33,7 @@ pub mod lease;
 pub mod memory;
 pub mod outcome;
 pub mod progress;
+pub mod quarantine;
 pub mod record;
 pub mod snapshot;
 pub mod swap;

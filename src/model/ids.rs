@@ -136,6 +136,15 @@ impl EventId {
         Self(ordered_id("evt_", recovered_at, &parts))
     }
 
+    /// What sorts before every event's id of this cluster time or later, and after all of earlier ones.
+    #[must_use]
+    pub fn floor(time: Timestamp) -> Self {
+        let mut bytes = [0u8; 20];
+        bytes[..4].copy_from_slice(&time.time.to_be_bytes());
+        bytes[4..8].copy_from_slice(&time.increment.to_be_bytes());
+        Self(format!("evt_{}", BASE32_DNSSEC.encode(&bytes)))
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -235,6 +244,8 @@ mod tests {
             [(1, 9), (2, 1), (2, 256), (300, 0)].map(|(t, i)| EventId::derive(at(t, i, 0), "n", &key, "e")).to_vec();
         assert!(ids.is_sorted());
         assert_eq!(ids[2].time(), Some(Timestamp { time: 2, increment: 256 }));
+        let floor = |time, increment| EventId::floor(Timestamp { time, increment });
+        assert!(floor(2, 1) < ids[1] && ids[1] < floor(2, 2) && floor(2, 256) < ids[2] && ids[2] < floor(3, 0));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `checkpoint`: the position in the stream.
 
+mod reset;
+
 use std::io::Write;
 
 use clap::Subcommand;
@@ -17,6 +19,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Go on from another place. What was told is not told again; what is left out is a gap, whose differences are told as
+    /// recovered.
+    Reset(reset::Args),
 }
 
 /// The position as it is printed.
@@ -39,6 +44,7 @@ struct Shown {
 pub async fn run(command: Command, context: &Context) -> Result<Outcome, CommandError> {
     match command {
         Command::Show { json } => show(context, json).await,
+        Command::Reset(args) => reset::run(&args, context).await,
     }
 }
 
