@@ -4,6 +4,7 @@
 
 pub mod checkpoint;
 pub mod moment;
+pub mod quarantine;
 mod seat;
 
 use std::io::{self, IsTerminal, Write};
@@ -16,12 +17,17 @@ use taskwire::mapping::Mapping;
 use taskwire::store::{ConnectError, Store, connect};
 use taskwire::telemetry::{TelemetryError, init_logging};
 
+use crate::memory::LoadError;
+
 /// The operator's commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show or move the position in the stream.
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
+    /// What could not be understood: list it, read it again, or give it up.
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
 }
 
 /// How a command ended that did its work.
@@ -48,6 +54,12 @@ pub enum CommandError {
     /// The database refused a step.
     #[error("MongoDB: {}", .0.kind)]
     Database(#[from] mongodb::error::Error),
+    /// Snapshots cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A stored document is damaged.
+    #[error("a stored document cannot be read: {0}")]
+    Document(#[from] bson::error::Error),
     /// Used in a way that cannot work. The text names the way that does.
     #[error("{0}")]
     Usage(String),
@@ -79,9 +91,13 @@ impl CommandError {
             Self::Setting(_) | Self::Telemetry(_) | Self::Usage(_) => ExitCode::from(2),
             // The reader of a pipe had enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Self::Connect(_) | Self::Database(_) | Self::Refused(_) | Self::Output(_) | Self::Json(_) => {
-                ExitCode::FAILURE
-            }
+            Self::Connect(_)
+            | Self::Database(_)
+            | Self::Load(_)
+            | Self::Document(_)
+            | Self::Refused(_)
+            | Self::Output(_)
+            | Self::Json(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -108,6 +124,7 @@ pub async fn run(command: Command, source: Source) -> Result<Outcome, CommandErr
     let context = Context { store, mapping, source };
     match command {
         Command::Checkpoint(command) => checkpoint::run(command, &context).await,
+        Command::Quarantine(command) => quarantine::run(command, &context).await,
     }
 }
 

@@ -69,6 +69,8 @@ impl Seat {
 
     /// Somebody else took over meanwhile.
     pub(super) fn lost() -> CommandError {
-        CommandError::Refused("an indexer has taken over meanwhile, and what was begun was not done: try again".to_owned())
+        CommandError::Refused(
+            "an indexer has taken over meanwhile, and what was begun was not done: try again".to_owned(),
+        )
     }
 }

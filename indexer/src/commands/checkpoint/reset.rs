@@ -212,7 +212,9 @@ mod tests {
     #[test]
     fn neither_the_future_nor_what_has_left_the_oplog_can_be_gone_to() {
         assert!(plan(at(50), at(101), reach(None)).unwrap_err().contains("--to now"));
-        assert!(plan(at(50), at(9), reach(Some(at(10)))).unwrap_err().contains("the oplog begins at 1970-01-01T00:00:10Z"));
+        assert!(
+            plan(at(50), at(9), reach(Some(at(10)))).unwrap_err().contains("the oplog begins at 1970-01-01T00:00:10Z")
+        );
         assert!(matches!(target("now"), Ok(Target::Now)));
         assert!(target("soon").is_err());
     }
