@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod moment;
 pub mod quarantine;
 mod seat;
+pub mod status;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ use crate::memory::LoadError;
 /// The operator's commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Tell who leads, where it stands, what waits, and what an operator should see to (then the exit code is 1).
+    Status(status::Args),
     /// Show or move the position in the stream.
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
@@ -123,6 +126,7 @@ pub async fn run(command: Command, source: Source) -> Result<Outcome, CommandErr
     let store = connect(&mongo, "taskwire-indexer").await?;
     let context = Context { store, mapping, source };
     match command {
+        Command::Status(args) => status::run(&args, &context).await,
         Command::Checkpoint(command) => checkpoint::run(command, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,
     }
@@ -142,9 +146,32 @@ fn confirm(question: &str) -> Result<(), CommandError> {
     }
 }
 
+/// A number with its thousands set apart.
+fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::from(if number < 0 { "-" } else { "" });
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Prints a document of a stable form.
 fn print_json(document: &impl serde::Serialize) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, document)?;
     Ok(writeln!(out)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!([0, 999, 1000, -1_234_567].map(grouped), ["0", "999", "1,000", "-1,234,567"]);
+    }
 }

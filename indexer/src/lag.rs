@@ -110,7 +110,14 @@ fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
 /// # Errors
 /// The driver's, or a reply without a time (never of a replica set).
 pub async fn cluster_time(store: &Store) -> mongodb::error::Result<Timestamp> {
-    let hello = store.db.run_command(doc! { "hello": 1 }).await?;
+    cluster_time_of(&store.db.run_command(doc! { "hello": 1 }).await?)
+}
+
+/// The cluster's time in a `hello`'s reply.
+///
+/// # Errors
+/// A reply without a time (never of a replica set).
+pub(crate) fn cluster_time_of(hello: &Document) -> mongodb::error::Result<Timestamp> {
     let last = hello.get_document("lastWrite").and_then(|last| last.get_document("majorityOpTime"));
     let time = last.and_then(|time| time.get_timestamp("ts"));
     Ok(time.map_err(|error| std::io::Error::other(format!("the server tells no optime: {error}")))?)
