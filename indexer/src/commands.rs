@@ -5,6 +5,7 @@
 pub mod checkpoint;
 pub mod moment;
 pub mod quarantine;
+pub mod rebuild;
 mod seat;
 pub mod status;
 
@@ -31,6 +32,9 @@ pub enum Command {
     /// What could not be understood: list it, read it again, or give it up.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Make again what is missing.
+    #[command(subcommand)]
+    Rebuild(rebuild::Command),
 }
 
 /// How a command ended that did its work.
@@ -129,6 +133,7 @@ pub async fn run(command: Command, source: Source) -> Result<Outcome, CommandErr
         Command::Status(args) => status::run(&args, &context).await,
         Command::Checkpoint(command) => checkpoint::run(command, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,
+        Command::Rebuild(command) => rebuild::run(command, &context).await,
     }
 }
 
