@@ -24,8 +24,8 @@ use super::{CommandError, Context, Outcome, moment, print_json};
 /// How often `--watch` looks again.
 const REFRESH: Duration = Duration::from_secs(2);
 
-/// A position so far behind is worth an operator's look.
-const LAG_MOST: u32 = 60;
+/// A position so far behind is worth an operator's look; besides, it is stored only now and then while nothing happens.
+const LAG_MOST: Duration = Duration::from_secs(60);
 
 /// How it is printed.
 #[derive(Debug, clap::Args)]
@@ -102,8 +102,9 @@ struct Report {
 /// See [`CommandError`].
 pub async fn run(args: &Args, context: &Context) -> Result<Outcome, CommandError> {
     let mut watch = Watch::new(context.source.millis("lease_ms", 3000, 500..=60_000)?);
+    let lag_most = LAG_MOST + context.source.millis("idle_checkpoint_ms", 5000, 100..=600_000)?;
     if !args.watch {
-        let report = look(context, &mut watch).await?;
+        let report = look(context, &mut watch, lag_most).await?;
         if args.json {
             print_json(&report)?;
         } else {
@@ -115,7 +116,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<Outcome, CommandError
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => break,
-            report = look(context, &mut watch) => again(&report?, args.json)?,
+            report = look(context, &mut watch, lag_most) => match report {
+                Ok(report) => again(&report, args.json)?,
+                // It may come back.
+                Err(error) => tracing::warn!("{error}"),
+            },
         }
         tokio::select! {
             () = stop.cancelled() => break,
@@ -137,7 +142,7 @@ fn again(report: &Report, json: bool) -> Result<(), CommandError> {
     Ok(out.flush()?)
 }
 
-async fn look(context: &Context, watch: &mut Watch) -> Result<Report, CommandError> {
+async fn look(context: &Context, watch: &mut Watch, lag_most: Duration) -> Result<Report, CommandError> {
     let store = &context.store;
     let now = server_time(store).await?;
     let here = "find on Taskwire's collections";
@@ -156,7 +161,7 @@ async fn look(context: &Context, watch: &mut Watch) -> Result<Report, CommandErr
         events: Known::of(events::produced(context).await, "find on the service's collections"),
         problems: Vec::new(),
     };
-    report.problems = problems(&report);
+    report.problems = problems(&report, lag_most);
     Ok(report)
 }
 
@@ -167,7 +172,7 @@ async fn server_time(store: &Store) -> Result<Now, CommandError> {
 }
 
 /// What an operator should see to.
-fn problems(report: &Report) -> Vec<String> {
+fn problems(report: &Report, lag_most: Duration) -> Vec<String> {
     let mut problems = Vec::new();
     match report.leader.get() {
         Some(Leader::Alive { .. }) | None => {}
@@ -178,7 +183,7 @@ fn problems(report: &Report) -> Vec<String> {
         }
     }
     if let Some(behind) = report.position.get().and_then(Option::as_ref).and_then(|position| position.lag_seconds)
-        && behind > LAG_MOST
+        && u64::from(behind) > lag_most.as_secs()
     {
         let behind = moment::span(u64::from(behind));
         problems.push(format!("the position is {behind} behind: events come late, see the indexer's log and /readyz"));

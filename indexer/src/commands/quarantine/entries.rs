@@ -4,6 +4,7 @@ use bson::raw::RawBson;
 use bson::{Bson, Document, RawDocumentBuf, Timestamp, doc};
 use futures::TryStreamExt;
 use mongodb::Collection;
+use mongodb::error::ErrorKind;
 use mongodb::options::Hint;
 use taskwire::model::DocId;
 use taskwire::store::{Store, names};
@@ -51,7 +52,7 @@ impl Pages {
         if !self.with_raw {
             find = find.projection(doc! { "raw": 0 });
         }
-        let mut found = find.limit(i64::try_from(PAGE + 1).unwrap_or(i64::MAX)).await?;
+        let mut found = find.limit(i64::try_from(PAGE + 1).unwrap_or(i64::MAX)).await.map_err(unless_no_index)?;
         let (mut page, mut bytes) = (Vec::new(), 0);
         while page.len() < PAGE
             && bytes < PAGE_BYTES
@@ -65,8 +66,19 @@ impl Pages {
             bytes += entry.as_bytes().len();
             page.push(entry);
         }
-        self.last = page.last().map(|entry| place(entry)).transpose()?;
+        self.last = page.last().map(place).transpose()?;
         Ok((!page.is_empty()).then_some(page))
+    }
+}
+
+/// The hint names an index that the programs make at their start.
+fn unless_no_index(error: mongodb::error::Error) -> CommandError {
+    match error.kind.as_ref() {
+        ErrorKind::Command(command) if command.code == 2 => CommandError::Refused(format!(
+            "{} has no index for this yet: start this version of taskwire-indexer once, which makes it",
+            names::QUARANTINE
+        )),
+        _ => error.into(),
     }
 }
 

@@ -6,15 +6,15 @@ use std::collections::HashSet;
 use std::io::Write;
 
 use bson::oid::ObjectId;
-use bson::{Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, Timestamp, doc, rawdoc};
+use bson::{DateTime, Document, RawArrayBuf, RawDocumentBuf, Timestamp, doc, rawdoc};
 use futures::TryStreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
+use mongodb::Collection;
 use taskwire::model::{Delivery, EventId, StreamTime, TaskEvent};
 use taskwire::store::{ServerClock, Store, names};
 
 use crate::bootstrap::load_versions;
 use crate::commands::{CommandError, Context, Outcome, grouped, moment};
-use crate::fan_out::Versions;
 
 /// `_id` of the document, in `watcherCheckpoints`, that tells from when on the log and the deliveries are whole.
 const RETENTION: &str = "retention";
@@ -58,36 +58,46 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<Outcome, Comma
         respect_horizon(args, context, clock.now()).await?;
     }
     let versions = load_versions(store, args.since).await?;
-    let live = webhooks_that_stand(store).await?;
+    let standing = webhooks_that_stand(store).await?;
     let log = store.collection::<TaskEvent>(names::EVENTS);
-    let total = log.count_documents(range(args, None)).await?;
-    let bar = ProgressBar::new(total).with_style(style());
+    let bar = ProgressBar::new(log.count_documents(range(args, None)).await?).with_style(style());
     let mut sum = Sum::default();
+    let mut rows: Vec<Delivery> = Vec::new();
     let mut last: Option<EventId> = None;
     loop {
-        let page = log
-            .find(range(args, last.as_ref()))
-            .sort(doc! { "_id": 1 })
-            // The body is the largest part of an event, and no delivery holds it.
-            .projection(doc! {
-                "groupId": 1, "taskId": 1, "event": 1, "at": 1, "clusterTime": 1, "sequence": 1, "actorId": 1, "summary": 1,
-                "echo": 1, "recovered": 1, "body": { "$literal": "" },
-            })
-            .limit(i64::try_from(PAGE).unwrap_or(i64::MAX));
-        let events: Vec<TaskEvent> = page.await?.try_collect().await?;
+        let events = page(&log, range(args, last.as_ref())).await?;
         let Some(newest) = events.last() else { break };
         last = Some(newest.id.clone());
-        let missing = missing(store, &events, &versions, &live, clock.now(), &mut sum).await?;
-        if args.dry_run {
-            sum.made += u64::try_from(missing.len()).unwrap_or(0);
-        } else {
-            sum.made += make(store, &missing).await?;
+        for event in &events {
+            let at = StreamTime::new(event.cluster_time, StreamTime::END);
+            for subscriber in versions.subscribers(&event.group_id, at, event.event, event.echo) {
+                if standing.contains(&subscriber.webhook) {
+                    rows.push(Delivery::queued(event, subscriber.webhook, subscriber.ordering, clock.now()));
+                } else {
+                    sum.gone += 1;
+                }
+            }
+            sum.events += 1;
+            if rows.len() >= PAGE {
+                settle(store, std::mem::take(&mut rows), args.dry_run, &mut sum).await?;
+            }
         }
-        bar.inc(u64::try_from(events.len()).unwrap_or(0));
+        bar.set_position(sum.events);
     }
+    settle(store, rows, args.dry_run, &mut sum).await?;
     bar.finish_and_clear();
     tell(&sum, args.dry_run)?;
     Ok(Outcome::Fine)
+}
+
+async fn page(log: &Collection<TaskEvent>, range: Document) -> Result<Vec<TaskEvent>, CommandError> {
+    // The body is the largest part of an event, and no delivery holds it.
+    let without_body = doc! {
+        "groupId": 1, "taskId": 1, "event": 1, "at": 1, "clusterTime": 1, "sequence": 1, "actorId": 1, "summary": 1,
+        "echo": 1, "recovered": 1, "body": { "$literal": "" },
+    };
+    let most = i64::try_from(PAGE).unwrap_or(i64::MAX);
+    Ok(log.find(range).sort(doc! { "_id": 1 }).projection(without_body).limit(most).await?.try_collect().await?)
 }
 
 fn style() -> ProgressStyle {
@@ -145,54 +155,25 @@ async fn webhooks_that_stand(store: &Store) -> Result<HashSet<ObjectId>, Command
     Ok(live)
 }
 
-/// The rows that these events must have and do not, as the recorder would have made them.
-async fn missing(
-    store: &Store,
-    events: &[TaskEvent],
-    versions: &Versions,
-    live: &HashSet<ObjectId>,
-    now: DateTime,
-    sum: &mut Sum,
-) -> Result<Vec<Delivery>, CommandError> {
-    let mut rows = Vec::new();
-    for event in events {
-        let at = StreamTime::new(event.cluster_time, StreamTime::END);
-        for subscriber in versions.subscribers(&event.group_id, at, event.event, event.echo) {
-            if live.contains(&subscriber.webhook) {
-                rows.push(Delivery::queued(event, subscriber.webhook, subscriber.ordering, now));
-            } else {
-                sum.gone += 1;
-            }
-        }
+/// Finds those of `rows` that are missing, and makes them.
+async fn settle(store: &Store, rows: Vec<Delivery>, dry_run: bool, sum: &mut Sum) -> Result<(), CommandError> {
+    if rows.is_empty() {
+        return Ok(());
     }
-    sum.events += u64::try_from(events.len()).unwrap_or(0);
-    sum.wanted += u64::try_from(rows.len()).unwrap_or(0);
-    let mut missing = Vec::new();
-    for mut chunk in chunks(rows) {
-        let ids: Vec<Bson> = chunk.iter().map(|row| Bson::String(row.id.as_str().to_owned())).collect();
-        let deliveries = store.collection::<Document>(names::DELIVERIES);
-        let mut there =
-            deliveries.find(doc! { "_id": { "$in": ids } }).projection(doc! { "_id": 1 }).batch_size(10_000).await?;
-        let mut known: HashSet<String> = HashSet::new();
-        while let Some(row) = there.try_next().await? {
-            known.extend(row.get_str("_id").map(ToOwned::to_owned));
-        }
-        sum.there += u64::try_from(known.len()).unwrap_or(0);
-        chunk.retain(|row| !known.contains(row.id.as_str()));
-        missing.append(&mut chunk);
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let deliveries = store.collection::<Document>(names::DELIVERIES);
+    let mut found =
+        deliveries.find(doc! { "_id": { "$in": ids } }).projection(doc! { "_id": 1 }).batch_size(10_000).await?;
+    let mut there: HashSet<String> = HashSet::new();
+    while let Some(row) = found.try_next().await? {
+        there.extend(row.get_str("_id").map(ToOwned::to_owned));
     }
-    Ok(missing)
-}
-
-/// Rows in commands of a bounded size: one event may go to many webhooks.
-fn chunks(mut rows: Vec<Delivery>) -> Vec<Vec<Delivery>> {
-    let mut chunks = Vec::new();
-    while rows.len() > PAGE {
-        let rest = rows.split_off(PAGE);
-        chunks.push(std::mem::replace(&mut rows, rest));
-    }
-    chunks.push(rows);
-    chunks
+    sum.wanted += count(rows.len());
+    sum.there += count(there.len());
+    let missing: Vec<Delivery> = rows.into_iter().filter(|row| !there.contains(row.id.as_str())).collect();
+    sum.made += if dry_run { count(missing.len()) } else { make(store, &missing).await? };
+    Ok(())
 }
 
 /// Puts them where they are still missing, and tells how many that were.
@@ -210,7 +191,7 @@ async fn make(store: &Store, rows: &[Delivery]) -> Result<u64, CommandError> {
             let why = first.as_document().and_then(|error| error.get_str("errmsg").ok()).unwrap_or("a write error");
             return Err(CommandError::Refused(format!("deliveries could not be written: {why}; run it again")));
         }
-        made += reply.get_array("upserted").map_or(0, |rows| rows.into_iter().count() as u64);
+        made += reply.get_array("upserted").map_or(0, |rows| rows.len() as u64);
     }
     Ok(made)
 }
