@@ -58,8 +58,9 @@ pub fn fold(
     let before = last.and_then(|snapshot| snapshot.state.clone());
     let after = match (write, &before) {
         (TaskWrite::Insert(state), _) => return Ok(Some(Transition::Created(Arc::clone(state)))),
-        (TaskWrite::Delete, None) => return Ok(None),
-        (TaskWrite::Delete, Some(_)) => return Ok(Some(Transition::Deleted)),
+        (TaskWrite::Delete, None) if last.is_some() => return Ok(None),
+        // Of an unknown task too: what was put aside of it before must not come back later.
+        (TaskWrite::Delete, _) => return Ok(Some(Transition::Deleted)),
         (TaskWrite::Replace(state), _) => Arc::clone(state),
         (TaskWrite::Update(change), Some(before)) => Arc::new(apply(mapping, before, change)?),
         (TaskWrite::Update(_), None) => return Err(Misfit::new("_id", "update of a task whose state is not known")),
@@ -138,6 +139,11 @@ mod tests {
         let write = TaskWrite::Insert(Arc::new(state(group, "a", "u")));
         assert!(matches!(fold(&mapping(), at(6, 0), Some(&last), &write).unwrap(), Some(Transition::Created(_))));
         assert_eq!(fold(&mapping(), at(6, 0), Some(&last), &TaskWrite::Delete).unwrap(), None);
+    }
+
+    #[test]
+    fn the_deletion_of_an_unknown_task_is_remembered() {
+        assert_eq!(fold(&mapping(), at(6, 0), None, &TaskWrite::Delete).unwrap(), Some(Transition::Deleted));
     }
 
     #[test]

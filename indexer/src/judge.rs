@@ -14,6 +14,7 @@ use crate::fan_out::{Version, Versions};
 use crate::field_set::FieldSet;
 use crate::fold::{Transition, fold};
 use crate::memory::Memory;
+use crate::quarantine::Reread;
 use crate::snapshot::{Snapshot, SwapMark, SwapTeller};
 use crate::swap::{self, Reassigned};
 use crate::unit::Unit;
@@ -65,6 +66,8 @@ pub struct Part {
     pub versions: Vec<Version>,
     /// Changes put aside.
     pub quarantined: Vec<Quarantined>,
+    /// Entries of `quarantinedChanges` that this settles.
+    pub reread: Vec<Reread>,
     /// The collection of tasks went away: every snapshot up to here is a tombstone.
     pub gone: Option<(StreamTime, Gone)>,
 }

@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bson::{Document, Timestamp, doc};
-use taskwire::store::Store;
+use taskwire::store::{Store, names};
 use tokio_util::sync::CancellationToken;
+
+use crate::quarantine::EntryStatus;
 
 /// Where this process stands in the stream. Shared between the tail, the metrics and readiness.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +63,8 @@ fn later(one: Timestamp, other: Timestamp) -> Timestamp {
     if (one.time, one.increment) >= (other.time, other.increment) { one } else { other }
 }
 
-/// Keeps the gauges of lag and oplog window true while this process tails; they are absent until known.
+/// Keeps the gauges of lag and oplog window true while this process tails, and counts what is aside; they are absent until
+/// known.
 pub async fn report(store: Store, tracker: Tracker, stop: CancellationToken) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
     let mut ticks = 0u64;
@@ -82,8 +85,20 @@ pub async fn report(store: Store, tracker: Tracker, stop: CancellationToken) {
         {
             metrics::gauge!("taskwire_oplog_window_remaining_seconds").set(seconds_between(first, stored));
         }
+        if ticks.is_multiple_of(15)
+            && let Ok(aside) = count_aside(&store).await
+        {
+            #[allow(clippy::cast_precision_loss, reason = "counts that occur")]
+            metrics::gauge!("taskwire_quarantine_entries").set(aside as f64);
+        }
         ticks += 1;
     }
+}
+
+/// How many changes are aside: a count of index keys.
+async fn count_aside(store: &Store) -> mongodb::error::Result<u64> {
+    let entries = store.collection::<Document>(names::QUARANTINE);
+    entries.count_documents(doc! { "status": EntryStatus::Aside.name() }).await
 }
 
 fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
@@ -95,7 +110,14 @@ fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
 /// # Errors
 /// The driver's, or a reply without a time (never of a replica set).
 pub async fn cluster_time(store: &Store) -> mongodb::error::Result<Timestamp> {
-    let hello = store.db.run_command(doc! { "hello": 1 }).await?;
+    cluster_time_of(&store.db.run_command(doc! { "hello": 1 }).await?)
+}
+
+/// The cluster's time in a `hello`'s reply.
+///
+/// # Errors
+/// A reply without a time (never of a replica set).
+pub(crate) fn cluster_time_of(hello: &Document) -> mongodb::error::Result<Timestamp> {
     let last = hello.get_document("lastWrite").and_then(|last| last.get_document("majorityOpTime"));
     let time = last.and_then(|time| time.get_timestamp("ts"));
     Ok(time.map_err(|error| std::io::Error::other(format!("the server tells no optime: {error}")))?)

@@ -83,6 +83,16 @@ async fn take_over(store: &Store, owner: &str, beat: Option<&Document>) -> Resul
     Ok(Some(Held { epoch, checkpoint }))
 }
 
+/// Takes the position over from whoever leads, alive or not: for an operator's command, which writes as a leader does.
+/// `None` if somebody else was faster.
+///
+/// # Errors
+/// The driver's.
+pub async fn seize(store: &Store, owner: &str) -> Result<Option<Held>> {
+    let beat = store.collection::<Document>(names::CHECKPOINTS).find_one(doc! { "_id": LEASE }).await?;
+    take_over(store, owner, beat.as_ref()).await
+}
+
 /// A session for this epoch's transactions, named in the lease so that a successor can end it.
 ///
 /// # Errors

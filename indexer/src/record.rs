@@ -16,14 +16,15 @@ use bson::{DateTime, RawArrayBuf, RawDocumentBuf, doc, oid::ObjectId, rawdoc};
 use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::{ClientSession, Collection};
 use taskwire::mapping::Mapping;
-use taskwire::model::{Delivery, DeliveryId, DeliveryStatus, EventId, Ordering, StreamTime, TaskEvent};
+use taskwire::model::{Delivery, DeliveryId, EventId, Ordering, StreamTime, TaskEvent};
 use taskwire::store::{ServerClock, Store, names};
 
 use crate::checkpoint::{Checkpoint, WATCHER};
 use crate::dispatch::{DispatchHandle, HandedOver, LeaseGrant, Slot};
 use crate::gap::{Gap, GapState};
-use crate::judge::{Part, Quarantined};
+use crate::judge::Part;
 use crate::progress::Position;
+use crate::quarantine;
 
 /// What is recorded at once.
 #[derive(Debug, Default)]
@@ -45,6 +46,9 @@ pub enum RecordError {
         /// This process's epoch.
         epoch: i64,
     },
+    /// What was read again is aside no longer.
+    #[error("an entry of quarantinedChanges was retried or dropped by somebody else meanwhile: nothing was recorded")]
+    NoLongerAside,
     /// Waiting does not help.
     #[error("recording failed: {0}")]
     Database(#[from] Error),
@@ -73,7 +77,11 @@ struct Documents {
     deliveries: Vec<Row>,
     snapshots: Vec<RawDocumentBuf>,
     versions: Vec<RawDocumentBuf>,
+    /// Statements.
     quarantined: Vec<RawDocumentBuf>,
+    /// Statements.
+    reread: Vec<RawDocumentBuf>,
+    /// A document.
     gaps: Vec<RawDocumentBuf>,
 }
 
@@ -195,6 +203,7 @@ impl Recorder {
             snapshots: Vec::new(),
             versions: Vec::new(),
             quarantined: Vec::new(),
+            reread: Vec::new(),
             gaps: batch.gap.iter().map(bson::serialize_to_raw_document_buf).collect::<Result<_, _>>()?,
         };
         let mut last: HashMap<&taskwire::model::DocId, &crate::snapshot::Snapshot> = HashMap::new();
@@ -204,7 +213,7 @@ impl Recorder {
                 let event = draft.finish(&self.mapping);
                 let body: OnceCell<Arc<str>> = OnceCell::new();
                 for subscriber in &draft.subscribers {
-                    let mut delivery = delivery(&event, subscriber.webhook, subscriber.ordering, now);
+                    let mut delivery = Delivery::queued(&event, subscriber.webhook, subscriber.ordering, now);
                     let slot = if subscriber.ordering == Ordering::None { room.take(subscriber.webhook) } else { None };
                     let handed = slot.map(|slot| {
                         room.lease_to(&mut delivery);
@@ -222,8 +231,9 @@ impl Recorder {
             }
             for entry in &part.quarantined {
                 tracing::warn!(collection = entry.collection, reason = entry.reason, "a change was put aside");
-                documents.quarantined.push(quarantine(entry, now));
+                documents.quarantined.push(quarantine::put_aside(entry, now));
             }
+            documents.reread.extend(part.reread.iter().map(|reread| reread.statement(now)));
         }
         documents.snapshots = last.into_values().map(|snapshot| snapshot.to_raw(&self.mapping)).collect();
         Ok(documents)
@@ -271,7 +281,15 @@ impl Recorder {
         }
         self.upsert(names::SNAPSHOTS, &documents.snapshots).await?;
         self.upsert(names::WEBHOOK_VERSIONS, &documents.versions).await?;
-        self.upsert(names::QUARANTINE, &documents.quarantined).await?;
+        for chunk in documents.quarantined.chunks(Self::STATEMENTS) {
+            self.command(names::QUARANTINE, chunk).await?;
+        }
+        for chunk in documents.reread.chunks(Self::STATEMENTS) {
+            let matched = self.command(names::QUARANTINE, chunk).await?;
+            if usize::try_from(matched) != Ok(chunk.len()) {
+                return Err(RecordError::NoLongerAside);
+            }
+        }
         self.upsert(names::GAPS, &documents.gaps).await
     }
 
@@ -372,49 +390,6 @@ impl Room {
 pub(crate) fn replace_statement(document: &RawDocumentBuf) -> Option<RawDocumentBuf> {
     let id = bson::raw::RawBson::from(document.get("_id").ok()??);
     Some(rawdoc! { "q": { "_id": id }, "u": document.clone(), "upsert": true })
-}
-
-fn quarantine(entry: &Quarantined, now: DateTime) -> RawDocumentBuf {
-    let key = entry.key.clone().unwrap_or_else(|| taskwire::model::DocId::Text("unknown".into()));
-    // A function of the change, so that reading it again puts it aside once.
-    let id = EventId::derive(StreamTime::new(entry.time, 0), &entry.collection, &key, "quarantine");
-    let key: bson::Bson = key.into();
-    let mut document = rawdoc! {
-        "_id": id.as_str(), "collection": entry.collection.as_str(), "reason": entry.reason.as_str(),
-        "clusterTime": entry.time, "at": now, "status": "aside",
-    };
-    if let Ok(key) = bson::raw::RawBson::try_from(key) {
-        document.append(cstr!("documentKey"), key);
-    }
-    document.append(cstr!("raw"), entry.raw.clone());
-    document
-}
-
-fn delivery(event: &TaskEvent, webhook: ObjectId, ordering: Ordering, now: DateTime) -> Delivery {
-    Delivery {
-        id: DeliveryId::derive(&event.id, webhook),
-        group_id: event.group_id.clone(),
-        webhook_id: webhook,
-        event_id: event.id.clone(),
-        event_type: event.event,
-        task_id: event.task_id.clone(),
-        sequence: event.sequence,
-        payload_summary: event.summary.clone(),
-        status: DeliveryStatus::Queued,
-        attempts: 0,
-        attempts_base: 0,
-        due: Some(now),
-        lease: None,
-        ordered: (ordering == Ordering::PerTask).then_some(true),
-        created_at: now,
-        last_attempt_at: None,
-        next_attempt_at: Some(now),
-        delivered_at: None,
-        response_status: None,
-        duration_ms: None,
-        error_message: None,
-        log: Vec::new(),
-    }
 }
 
 fn is_duplicate(error: &Error) -> bool {

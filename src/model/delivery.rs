@@ -14,7 +14,7 @@
 use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
 
-use super::{DeliveryId, DocId, EventId, EventKind};
+use super::{DeliveryId, DocId, EventId, EventKind, Ordering, TaskEvent};
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -157,4 +157,35 @@ pub struct Delivery {
     /// The attempts, oldest first, at most [`ATTEMPT_LOG_LENGTH`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<Attempt>,
+}
+
+impl Delivery {
+    /// The row of `event` for `webhook`, queued and due at `now`.
+    #[must_use]
+    pub fn queued(event: &TaskEvent, webhook: ObjectId, ordering: Ordering, now: DateTime) -> Self {
+        Self {
+            id: DeliveryId::derive(&event.id, webhook),
+            group_id: event.group_id.clone(),
+            webhook_id: webhook,
+            event_id: event.id.clone(),
+            event_type: event.event,
+            task_id: event.task_id.clone(),
+            sequence: event.sequence,
+            payload_summary: event.summary.clone(),
+            status: DeliveryStatus::Queued,
+            attempts: 0,
+            attempts_base: 0,
+            due: Some(now),
+            lease: None,
+            ordered: (ordering == Ordering::PerTask).then_some(true),
+            created_at: now,
+            last_attempt_at: None,
+            next_attempt_at: Some(now),
+            delivered_at: None,
+            response_status: None,
+            duration_ms: None,
+            error_message: None,
+            log: Vec::new(),
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
     };
     let unique =
         |keys: Document| IndexModel::builder().keys(keys).options(IndexOptions::builder().unique(true).build()).build();
-    let indexes: [(&str, Vec<IndexModel>); 4] = [
+    let indexes: [(&str, Vec<IndexModel>); 5] = [
         (names::WEBHOOKS, vec![plain(doc! { "groupId": 1 }), plain(doc! { "updatedAt": 1 })]),
         (
             names::DELIVERIES,
@@ -42,6 +42,8 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
             ],
         ),
         (names::WEBHOOK_VERSIONS, vec![plain(doc! { "webhookId": 1, "at.t": -1, "at.i": -1, "at.n": -1 })]),
+        // What is aside, in the order of the stream; and its count.
+        (names::QUARANTINE, vec![plain(doc! { "status": 1, "clusterTime": 1, "_id": 1 })]),
         // Each group's audit is numbered without holes; the index makes two changes at once take turns.
         (names::AUDIT, vec![unique(doc! { "groupId": 1, "sequence": -1 })]),
     ];

@@ -1,5 +1,6 @@
 //! From a write of the task service to the event log and the partner: the real programs on a real MongoDB.
 
+mod commands;
 mod commits;
 mod common;
 mod configurations;

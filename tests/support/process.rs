@@ -118,25 +118,40 @@ impl Launch {
             Some((_, address)) => address.clone(),
             None => format!("127.0.0.1:{}", free_port()?),
         };
+        let mut command = self.command()?;
+        command.env(self.program.listen_variable(), &address).stdout(file.try_clone()?).stderr(file);
+        if self.own_process_group {
+            command.process_group(0);
+        }
+        let child = command.spawn().with_context(|| format!("{} does not start", self.program.name()))?;
+        Ok(Process { program: self.program, child, log, address })
+    }
+
+    /// Runs a command of it to its end.
+    ///
+    /// # Errors
+    /// When it does not start, or does not end within a minute.
+    pub async fn run(self) -> Result<Ran> {
+        std::fs::create_dir_all(&self.log_directory)?;
+        let output = tokio::time::timeout(Duration::from_secs(60), self.command()?.output());
+        let output = output.await.with_context(|| format!("{:?} does not end", self.arguments))??;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
+    }
+
+    fn command(&self) -> Result<Command> {
         let mut command = Command::new(self.program.path()?);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TASKWIRE_")) {
             command.env_remove(name);
         }
         command
             .args(&self.arguments)
-            .env(self.program.listen_variable(), &address)
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
             // A taskwire.toml where the tests are started must not change what is tested.
             .current_dir(&self.log_directory)
             .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
             .kill_on_drop(true);
-        if self.own_process_group {
-            command.process_group(0);
-        }
-        let child = command.spawn().with_context(|| format!("{} does not start", self.program.name()))?;
-        Ok(Process { program: self.program, child, log, address })
+        Ok(command)
     }
 
     /// Starts it and waits until `/readyz` answers 200.
@@ -147,6 +162,36 @@ impl Launch {
         let mut process = self.spawn()?;
         process.wait_until_ready(Duration::from_secs(30)).await?;
         Ok(process)
+    }
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub out: String,
+    /// What it logged.
+    pub err: String,
+}
+
+impl Ran {
+    /// The same, if it ended with this exit code.
+    ///
+    /// # Errors
+    /// With everything it said.
+    pub fn expect(self, code: i32) -> Result<Self> {
+        ensure!(self.code == Some(code), "expected exit code {code}: {self:?}");
+        Ok(self)
+    }
+
+    /// What it printed, as JSON.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn json(&self) -> Result<serde_json::Value> {
+        serde_json::from_str(&self.out).with_context(|| format!("no JSON: {}", self.out))
     }
 }
 
