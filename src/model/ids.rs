@@ -116,6 +116,24 @@ fn ordered_id(prefix: &str, time: Timestamp, parts: &[&[u8]]) -> String {
     id
 }
 
+/// The least id of this time: every real one of the time or later is not before it.
+fn first_id(prefix: &str, time: Timestamp) -> String {
+    let mut bytes = [0u8; 20];
+    bytes[..4].copy_from_slice(&time.time.to_be_bytes());
+    bytes[4..8].copy_from_slice(&time.increment.to_be_bytes());
+    format!("{prefix}{}", BASE32_DNSSEC.encode(&bytes))
+}
+
+/// The cluster time that an id begins with; `None` if the text is not an id of ours.
+fn time_of(prefix: &str, id: &str) -> Option<Timestamp> {
+    let text = id.strip_prefix(prefix)?.as_bytes();
+    let mut bytes = [0u8; 20];
+    (text.len() == 32).then(|| BASE32_DNSSEC.decode_mut(text, &mut bytes).ok())??;
+    let (time, rest) = bytes.split_first_chunk::<4>()?;
+    let (increment, _) = rest.split_first_chunk::<4>()?;
+    Some(Timestamp { time: u32::from_be_bytes(*time), increment: u32::from_be_bytes(*increment) })
+}
+
 /// The id of a derived event, `evt_` and 32 characters: a function of the change alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -145,10 +163,13 @@ impl EventId {
     /// The cluster time the id begins with; `None` if the text is not an id of ours.
     #[must_use]
     pub fn time(&self) -> Option<Timestamp> {
-        let bytes = BASE32_DNSSEC.decode(self.0.strip_prefix("evt_")?.as_bytes()).ok()?;
-        let (time, rest) = bytes.split_first_chunk::<4>()?;
-        let (increment, _) = rest.split_first_chunk::<4>()?;
-        Some(Timestamp { time: u32::from_be_bytes(*time), increment: u32::from_be_bytes(*increment) })
+        time_of("evt_", &self.0)
+    }
+
+    /// The least id of this cluster time, for ranges over the log: no event's own.
+    #[must_use]
+    pub fn first_at(time: Timestamp) -> Self {
+        Self(first_id("evt_", time))
     }
 }
 
@@ -182,6 +203,18 @@ impl DeliveryId {
     pub fn derive(event: &EventId, webhook: ObjectId) -> Self {
         let time = event.time().unwrap_or(Timestamp { time: 0, increment: 0 });
         Self(ordered_id("dlv_", time, &[event.as_str().as_bytes(), &webhook.bytes()]))
+    }
+
+    /// The cluster time of the event, which the id begins with; `None` if the text is not an id of ours.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
+        time_of("dlv_", &self.0)
+    }
+
+    /// The least id of this cluster time, for ranges over the deliveries: no delivery's own.
+    #[must_use]
+    pub fn first_at(time: Timestamp) -> Self {
+        Self(first_id("dlv_", time))
     }
 
     /// The id as text.
@@ -235,6 +268,21 @@ mod tests {
             [(1, 9), (2, 1), (2, 256), (300, 0)].map(|(t, i)| EventId::derive(at(t, i, 0), "n", &key, "e")).to_vec();
         assert!(ids.is_sorted());
         assert_eq!(ids[2].time(), Some(Timestamp { time: 2, increment: 256 }));
+    }
+
+    #[test]
+    fn the_first_id_of_a_time_stands_before_all_of_that_time_and_after_all_of_the_time_before() {
+        let key = DocId::parse("k");
+        let event = |time, increment| EventId::derive(at(time, increment, 0), "n", &key, "e");
+        let first = EventId::first_at(Timestamp { time: 2, increment: 5 });
+        assert!(event(2, 4) < first && first < event(2, 5));
+        let delivery = DeliveryId::derive(&event(2, 5), ObjectId::new());
+        assert_eq!(delivery.time(), event(2, 5).time());
+        assert!(DeliveryId::first_at(Timestamp { time: 2, increment: 5 }) < delivery);
+        assert!(delivery < DeliveryId::first_at(Timestamp { time: 2, increment: 6 }));
+        for alien in ["evt_", "evt_0", "dlv_00000000000000000000000000000000", "evt_zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"] {
+            assert_eq!(EventId::from(alien.to_owned()).time(), None, "{alien}");
+        }
     }
 
     #[test]
