@@ -9,6 +9,8 @@
 //! [`dispatch`] delivers: it holds rows that [`claim`] leased or the recorder handed over, POSTs them through [`client`],
 //! judges the answer by [`outcome`] and times the next attempt by [`backoff`].
 //!
+//! [`commands`] are what operators call.
+//!
 //! `fold`, `derive`, `swap`, `fan_out`, `actor`, `outcome` and `backoff` do no input or output.
 
 pub mod actor;
@@ -18,6 +20,7 @@ pub mod change;
 pub mod checkpoint;
 pub mod claim;
 pub mod client;
+pub mod commands;
 pub mod derive;
 pub mod dispatch;
 pub mod fan_out;

@@ -10,9 +10,11 @@ use taskwire::config::{IndexerSettings, LogFormat, Source};
 use taskwire::shutdown;
 use taskwire::store::{ServerClock, connect, ensure_indexes};
 use taskwire::telemetry::{Readiness, StatusBoard, init_logging, install_metrics, status_routes};
+use taskwire_indexer::commands::{self, CommandError};
 use taskwire_indexer::dispatch;
 use taskwire_indexer::lag::{self, Tracker};
 use taskwire_indexer::leader::Leader;
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 /// Tails MongoDB's change stream, derives each task's events exactly once, and delivers them as signed webhooks.
@@ -23,7 +25,7 @@ struct Cli {
     command: Option<Command>,
 }
 
-#[derive(Subcommand, Clone, Copy)]
+#[derive(Subcommand)]
 enum Command {
     /// Watch and dispatch (the default).
     Run,
@@ -31,10 +33,50 @@ enum Command {
     Watch,
     /// Dispatch only: deliver what is queued, derive nothing.
     Dispatch,
+    #[command(flatten)]
+    Operator(commands::Command),
+}
+
+/// What a serving process does.
+#[derive(Clone, Copy)]
+enum Work {
+    Both,
+    Watch,
+    Dispatch,
 }
 
 fn main() -> ExitCode {
     let command = Cli::parse().command.unwrap_or(Command::Run);
+    // An error says that a provider is installed already, which is what is wanted.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("taskwire-indexer: the runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match command {
+        Command::Run => start(&runtime, Work::Both),
+        Command::Watch => start(&runtime, Work::Watch),
+        Command::Dispatch => start(&runtime, Work::Dispatch),
+        Command::Operator(command) => operate(&runtime, command),
+    }
+}
+
+fn operate(runtime: &Runtime, command: commands::Command) -> ExitCode {
+    let done =
+        Source::load().map_err(CommandError::from).and_then(|source| runtime.block_on(commands::run(command, source)));
+    match done {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            eprintln!("taskwire-indexer: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn start(runtime: &Runtime, work: Work) -> ExitCode {
     let settings =
         match Source::load().and_then(|source| Ok((IndexerSettings::read(&source)?, LogFormat::read(&source)?))) {
             Ok(settings) => settings,
@@ -43,11 +85,7 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         };
-    // An error says that a provider is installed already, which is what is wanted.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = runtime.context("no runtime").and_then(|runtime| runtime.block_on(serve(command, settings)));
-    match result {
+    match runtime.block_on(serve(work, settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("taskwire-indexer: {error:#}");
@@ -56,7 +94,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(command: Command, (settings, format): (IndexerSettings, LogFormat)) -> anyhow::Result<()> {
+async fn serve(work: Work, (settings, format): (IndexerSettings, LogFormat)) -> anyhow::Result<()> {
     init_logging(format)?;
     let metrics = install_metrics("taskwire-indexer")?;
     let stop = shutdown::on_signals()?;
@@ -76,19 +114,19 @@ async fn serve(command: Command, (settings, format): (IndexerSettings, LogFormat
     tokio::spawn(lag::report(store.clone(), tracker.clone(), stop.clone()));
     // The dispatcher stops after the watcher, which may hand over until its end.
     let no_more = CancellationToken::new();
-    let (dispatcher, delivering) = match command {
-        Command::Run | Command::Dispatch => {
+    let (dispatcher, delivering) = match work {
+        Work::Both | Work::Dispatch => {
             let (handle, task) = dispatch::start(&store, &settings, clock.clone(), no_more.clone())?;
             (Some(handle), Some(task))
         }
-        Command::Watch => (None, None),
+        Work::Watch => (None, None),
     };
-    match command {
-        Command::Run | Command::Watch => {
+    match work {
+        Work::Both | Work::Watch => {
             let settings = Arc::clone(&settings);
             Leader { store, settings, clock, owner: owner(), status, tracker, dispatcher }.run(stop).await;
         }
-        Command::Dispatch => {
+        Work::Dispatch => {
             status.set(Readiness::Ready);
             stop.cancelled().await;
         }

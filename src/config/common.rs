@@ -90,16 +90,24 @@ impl CommonSettings {
         let takes = "the base64 of 32 bytes, or a comma-separated list of such keys (openssl rand -base64 32)";
         let key_list = source.required("master_key", takes)?;
         let master_keys = MasterKeys::parse(&key_list).map_err(|why| wrong("master_key", why.to_string(), takes))?;
-        let mapping = Mapping::load(&source.text_or("mapping", "tasks-tracker"))
-            .map_err(|why| wrong("mapping", why.to_string(), "tasks-tracker, camel-case or the path of a TOML file"))?;
         Ok(Self {
             mongo: MongoSettings::read(source)?,
-            mapping: Arc::new(mapping),
+            mapping: Self::read_mapping(source)?,
             master_keys: Arc::new(master_keys),
             targets: TargetPolicy {
                 allowlist: source.networks("target_allowlist")?,
                 allow_http: source.flag("allow_http_targets", false)?,
             },
         })
+    }
+
+    /// Reads `TASKWIRE_MAPPING` alone.
+    ///
+    /// # Errors
+    /// A [`SettingError`] naming the variable.
+    pub fn read_mapping(source: &Source) -> Result<Arc<Mapping>, SettingError> {
+        let takes = "tasks-tracker, camel-case or the path of a TOML file";
+        let mapping = Mapping::load(&source.text_or("mapping", "tasks-tracker"));
+        mapping.map(Arc::new).map_err(|why| wrong("mapping", why.to_string(), takes))
     }
 }

@@ -1,0 +1,115 @@
+//! What operators call. A command reads only the settings it needs, logs to standard error and prints to standard output.
+//!
+//! Exit codes: 0 fine; 1 something is wrong or missing; 2 wrong usage or settings.
+
+pub mod checkpoint;
+pub mod moment;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use taskwire::config::{CommonSettings, LogFormat, MongoSettings, SettingError, Source};
+use taskwire::mapping::Mapping;
+use taskwire::store::{ConnectError, Store, connect};
+use taskwire::telemetry::{TelemetryError, init_logging};
+
+/// The operator's commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show or move the position in the stream.
+    #[command(subcommand)]
+    Checkpoint(checkpoint::Command),
+}
+
+/// How a command ended that did its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is as it should be.
+    Fine,
+    /// Something is wrong or missing; it was printed.
+    Wrong,
+}
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// A setting.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// Logging.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The database refused a step.
+    #[error("MongoDB: {}", .0.kind)]
+    Database(#[from] mongodb::error::Error),
+    /// It would do harm, or there is nothing to do it to. The text names the way out.
+    #[error("{0}")]
+    Refused(String),
+    /// The output cannot be written.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+    /// The output cannot be made.
+    #[error("the output cannot be written: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Fine => Self::SUCCESS,
+            Outcome::Wrong => Self::FAILURE,
+        }
+    }
+}
+
+impl CommandError {
+    /// The program's exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Setting(_) | Self::Telemetry(_) => ExitCode::from(2),
+            // The reader of a pipe had enough.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Self::Connect(_) | Self::Database(_) | Self::Refused(_) | Self::Output(_) | Self::Json(_) => {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// What every command works with.
+pub struct Context {
+    /// The database.
+    pub store: Store,
+    /// How the service's documents are read.
+    pub mapping: Arc<Mapping>,
+    /// Where a command reads further settings of its own.
+    pub source: Source,
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// See [`CommandError`].
+pub async fn run(command: Command, source: Source) -> Result<Outcome, CommandError> {
+    init_logging(LogFormat::read(&source)?)?;
+    let mongo = MongoSettings::read(&source)?;
+    let mapping = CommonSettings::read_mapping(&source)?;
+    let store = connect(&mongo, "taskwire-indexer").await?;
+    let context = Context { store, mapping, source };
+    match command {
+        Command::Checkpoint(command) => checkpoint::run(command, &context).await,
+    }
+}
+
+/// Prints a document of a stable form.
+fn print_json(document: &impl serde::Serialize) -> Result<(), CommandError> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, document)?;
+    Ok(writeln!(out)?)
+}
