@@ -17,6 +17,7 @@ use crate::dispatch::DispatchHandle;
 use crate::lag::Tracker;
 use crate::lease::{self, Held};
 use crate::record::{RecordError, Recorder};
+use crate::retention;
 use crate::tail::{Tail, TailEnd, TailOptions};
 use crate::watch::{self, StreamEnd};
 
@@ -81,6 +82,8 @@ impl Leader {
     async fn term(&self, held: Held, stop: &CancellationToken, pause: &mut impl Backoff) {
         let over = stop.child_token();
         let keeping = tokio::spawn(lease::keep(self.store.clone(), held.epoch, self.settings.lease, over.clone()));
+        let clock = self.clock.clone();
+        tokio::spawn(retention::sweep(self.store.clone(), clock, self.settings.retention, over.clone()));
         let mut by_time = false;
         loop {
             match self.tail(held.epoch, by_time, &over, pause).await {

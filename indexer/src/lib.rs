@@ -9,6 +9,8 @@
 //! [`dispatch`] delivers: it holds rows that [`claim`] leased or the recorder handed over, POSTs them through [`client`],
 //! judges the answer by [`outcome`] and times the next attempt by [`backoff`].
 //!
+//! [`retention`] removes what is kept no longer.
+//!
 //! [`commands`] are what operators call.
 //!
 //! `fold`, `derive`, `swap`, `fan_out`, `actor`, `outcome` and `backoff` do no input or output.
@@ -34,6 +36,7 @@ pub mod memory;
 pub mod outcome;
 pub mod progress;
 pub mod record;
+pub mod retention;
 pub mod snapshot;
 pub mod swap;
 pub mod tail;
