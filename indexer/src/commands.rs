@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 fine; 1 something is wrong or missing; 2 wrong usage or settings.
 
+pub mod audit;
 pub mod checkpoint;
 pub mod moment;
 
@@ -21,6 +22,8 @@ pub enum Command {
     /// Show or move the position in the stream.
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
+    /// Prove that log, deliveries and snapshots agree, or print what is missing.
+    Audit(audit::Options),
 }
 
 /// How a command ended that did its work.
@@ -104,6 +107,7 @@ pub async fn run(command: Command, source: Source) -> Result<Outcome, CommandErr
     let context = Context { store, mapping, source };
     match command {
         Command::Checkpoint(command) => checkpoint::run(command, &context).await,
+        Command::Audit(options) => audit::run(options, &context).await,
     }
 }
 

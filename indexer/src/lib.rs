@@ -9,13 +9,14 @@
 //! [`dispatch`] delivers: it holds rows that [`claim`] leased or the recorder handed over, POSTs them through [`client`],
 //! judges the answer by [`outcome`] and times the next attempt by [`backoff`].
 //!
-//! [`retention`] removes what is kept no longer.
+//! [`retention`] removes what is kept no longer. [`mod@audit`] proves that log, deliveries and snapshots agree.
 //!
 //! [`commands`] are what operators call.
 //!
 //! `fold`, `derive`, `swap`, `fan_out`, `actor`, `outcome` and `backoff` do no input or output.
 
 pub mod actor;
+pub mod audit;
 pub mod backoff;
 pub mod bootstrap;
 pub mod change;
