@@ -1,9 +1,11 @@
 //! From a write of the task service to the event log and the partner: the real programs on a real MongoDB.
 
+mod audit;
 mod commits;
 mod common;
 mod configurations;
 mod events;
 mod kills;
 mod restarts;
+mod retention;
 mod trouble;

@@ -17,6 +17,8 @@ use crate::lag::cluster_time;
 /// Finished rows are removed by the server some time after they may be, by a clock that is not ours.
 const MARGIN: Duration = Duration::from_secs(2 * 3600);
 
+const UNREADABLE: &str = "a field is missing or of a wrong type";
+
 /// A document, at its place.
 struct Placed<T> {
     id: String,
@@ -193,14 +195,17 @@ fn seconds(date: DateTime) -> u32 {
 fn check(time: Timestamp, events: Vec<Placed<Event>>, rows: Vec<Placed<Row>>, law: &Law, report: &mut Report) {
     report.checked.events += events.len() as u64;
     report.checked.deliveries += rows.len() as u64;
-    let events = readable(events, report, |id| Finding { event: Some(id.into()), ..Finding::default() });
-    let rows = readable(rows, report, |id| Finding { delivery: Some(id.into()), ..Finding::default() });
     let at = StreamTime::new(time, StreamTime::END);
     let mut wanted = vec![false; rows.len()];
-    for event in &events {
+    for Placed { id, what: event, .. } in &events {
+        let Some(event) = event else {
+            let event = Some(EventId::from(id.clone()));
+            report.note(Kind::Unreadable, Finding { event, detail: UNREADABLE.to_owned(), ..Finding::default() });
+            continue;
+        };
         for subscriber in law.versions.subscribers(&event.group, at, event.kind, event.echo) {
             let id = DeliveryId::derive(&event.id, subscriber.webhook);
-            match rows.binary_search_by(|row| row.id.cmp(&id)) {
+            match rows.binary_search_by(|row| row.id.as_str().cmp(id.as_str())) {
                 Ok(place) => wanted[place] = true,
                 Err(_) if time.time < law.deliveries_from => {}
                 Err(_) => report.note(
@@ -216,8 +221,14 @@ fn check(time: Timestamp, events: Vec<Placed<Event>>, rows: Vec<Placed<Row>>, la
             }
         }
     }
-    for (row, wanted) in rows.iter().zip(wanted) {
-        let event = events.binary_search_by(|event| event.id.cmp(&row.event)).ok().map(|place| &events[place]);
+    for (Placed { id, what: row, .. }, wanted) in rows.iter().zip(wanted) {
+        let Some(row) = row else {
+            let delivery = Some(DeliveryId::from(id.clone()));
+            report.note(Kind::Unreadable, Finding { delivery, detail: UNREADABLE.to_owned(), ..Finding::default() });
+            continue;
+        };
+        let event = events.binary_search_by(|event| event.id.as_str().cmp(row.event.as_str()));
+        let event = event.ok().map(|place| events[place].what.as_ref());
         for (kind, detail) in faults(row, event, time, wanted, law) {
             report.note(
                 kind,
@@ -233,35 +244,24 @@ fn check(time: Timestamp, events: Vec<Placed<Event>>, rows: Vec<Placed<Row>>, la
     }
 }
 
-fn readable<T>(placed: Vec<Placed<T>>, report: &mut Report, name: impl Fn(String) -> Finding) -> Vec<T> {
-    let mut found = Vec::with_capacity(placed.len());
-    for Placed { id, what, .. } in placed {
-        match what {
-            Some(what) => found.push(what),
-            None => report.note(
-                Kind::Unreadable,
-                Finding { detail: "a field is missing or of a wrong type".to_owned(), ..name(id) },
-            ),
-        }
-    }
-    found
-}
-
-/// What is wrong with a row whose event is this one.
+/// What is wrong with a row whose event is this one; `Some(None)`: one that cannot be read.
 fn faults(
     row: &Row,
-    event: Option<&Event>,
+    event: Option<Option<&Event>>,
     time: Timestamp,
     wanted: bool,
     law: &Law,
 ) -> impl Iterator<Item = (Kind, &'static str)> + use<> {
     let unlawful = row.state.fault().map(|fault| (Kind::DeliveryUnlawful, fault));
     let other = match event {
-        Some(event) => contradiction(row, event).map(|detail| (Kind::DeliveryContradicts, detail)).or_else(|| {
-            let at = StreamTime::new(time, StreamTime::END);
-            let is_wanted = || law.versions.wants_from(row.webhook, &event.group, at, event.kind, event.echo);
-            (!wanted && !is_wanted()).then_some((Kind::DeliveryUnwanted, event.kind.name()))
-        }),
+        Some(None) => None,
+        Some(Some(event)) => {
+            contradiction(row, event).map(|detail| (Kind::DeliveryContradicts, detail)).or_else(|| {
+                let at = StreamTime::new(time, StreamTime::END);
+                let is_wanted = || law.versions.wants_from(row.webhook, &event.group, at, event.kind, event.echo);
+                (!wanted && !is_wanted()).then_some((Kind::DeliveryUnwanted, event.kind.name()))
+            })
+        }
         None if row.state.is_open() => Some((Kind::DeliveryOrphan, "it is open: an attempt would have no body")),
         // The event was removed in its time.
         None if law.events_from.is_some_and(|from| time.time < from) => None,
