@@ -10,5 +10,5 @@ mod source;
 
 pub use api::{ApiSettings, JwtSettings};
 pub use common::{CommonSettings, LogFormat, MongoSettings, TargetPolicy};
-pub use indexer::{IndexerSettings, OnGap};
+pub use indexer::{EventRetention, IndexerSettings, OnGap, Retention};
 pub use source::{SettingError, Source};

@@ -205,7 +205,7 @@ pub async fn bodies<'a>(
     Ok(bodies)
 }
 
-/// Ends up to [`CLAIM_MOST`] open rows of a deleted webhook that nobody holds. Returns how many of each kind were ended;
+/// Ends up to [`CLAIM_MOST`] open rows of a deleted webhook that nobody holds; they are kept until `expire_at`. Returns how many of each kind were ended;
 /// none: nothing is left but what is held.
 ///
 /// # Errors
@@ -214,6 +214,7 @@ pub async fn end_deleted(
     store: &Store,
     webhook: ObjectId,
     now: DateTime,
+    expire_at: DateTime,
 ) -> mongodb::error::Result<Vec<(EventKind, u64)>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -237,7 +238,7 @@ pub async fn end_deleted(
     }
     let ids: Vec<&str> = found.iter().map(|row| row.id.as_str()).collect();
     let end = doc! {
-        "$set": { "status": "dead-letter", "errorMessage": "deleted" },
+        "$set": { "status": "dead-letter", "errorMessage": "deleted", "expireAt": expire_at },
         "$unset": { "due": "", "lease": "", "ordered": "", "nextAttemptAt": "" },
     };
     let filter = doc! { "_id": { "$in": ids }, "due": { "$exists": true }, "$or": unheld() };

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 fine; 1 something is wrong or missing; 2 wrong usage or settings.
 
+pub mod audit;
 pub mod checkpoint;
 pub mod moment;
 pub mod quarantine;
@@ -35,6 +36,8 @@ pub enum Command {
     /// Make again what is missing.
     #[command(subcommand)]
     Rebuild(rebuild::Command),
+    /// Prove that log, deliveries and snapshots agree, or print what is missing.
+    Audit(audit::Options),
 }
 
 /// How a command ended that did its work.
@@ -134,6 +137,7 @@ pub async fn run(command: Command, source: Source) -> Result<Outcome, CommandErr
         Command::Checkpoint(command) => checkpoint::run(command, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,
         Command::Rebuild(command) => rebuild::run(command, &context).await,
+        Command::Audit(options) => audit::run(options, &context).await,
     }
 }
 

@@ -189,6 +189,7 @@ pub fn start(
         client,
         statements: sender,
         retry_after_cap: settings.retry_after_cap,
+        retention: settings.retention,
         board: Mutex::new(Board::new(settings.max_in_flight, settings.max_in_flight_per_webhook)),
     });
     let freed = Arc::new(FreedTasks::default());

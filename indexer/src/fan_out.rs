@@ -53,6 +53,11 @@ impl Version {
         }
     }
 
+    /// Whether it wants an event of this kind.
+    fn wants(&self, kind: EventKind, echo: bool) -> bool {
+        self.live && self.events.wants(kind) && !(echo && self.skip_inbound_echoes)
+    }
+
     /// Its document's id: one version a webhook and point of the stream.
     #[must_use]
     pub fn key(&self) -> RawDocumentBuf {
@@ -122,12 +127,20 @@ impl Versions {
         let as_of = |versions: &Vec<Version>| {
             let past = versions.partition_point(|version| version.at <= at);
             let version = versions[..past].last()?;
-            let wants = version.live && version.events.wants(kind) && !(echo && version.skip_inbound_echoes);
-            wants.then_some(Subscriber { webhook: version.webhook_id, ordering: version.ordering })
+            version.wants(kind, echo).then_some(Subscriber { webhook: version.webhook_id, ordering: version.ordering })
         };
         let mut subscribers: Vec<_> = webhooks.values().filter_map(as_of).collect();
         subscribers.sort_by_key(|subscriber| subscriber.webhook);
         subscribers
+    }
+
+    /// Whether a webhook of `group` wants an event of `kind` by its version as of `at`, or by a later one: what is queued
+    /// afterwards is queued by a later one.
+    #[must_use]
+    pub fn wants_from(&self, webhook: ObjectId, group: &DocId, at: StreamTime, kind: EventKind, echo: bool) -> bool {
+        let Some(versions) = self.groups.get(group).and_then(|webhooks| webhooks.get(&webhook)) else { return false };
+        let past = versions.partition_point(|version| version.at <= at);
+        versions[past.saturating_sub(1)..].iter().any(|version| version.wants(kind, echo))
     }
 }
 
@@ -174,6 +187,17 @@ mod tests {
         assert_eq!(count(&versions, 5, EventKind::Updated, false), 0);
         assert_eq!(count(&versions, 5, EventKind::Created, true), 0);
         assert!(versions.subscribers(&DocId::parse("h"), at(5), EventKind::Created, false).is_empty());
+    }
+
+    #[test]
+    fn what_a_webhook_wants_from_a_point_on_includes_its_version_as_of_then_and_all_later_ones() {
+        let webhook = ObjectId::new();
+        let mut versions = Versions::default();
+        versions.add(version(webhook, 10, true));
+        versions.add(version(webhook, 20, false));
+        let wants = |time| versions.wants_from(webhook, &DocId::parse("g"), at(time), EventKind::Created, false);
+        assert_eq!([5, 10, 15, 20, 25].map(wants), [true, true, true, false, false]);
+        assert!(!versions.wants_from(webhook, &DocId::parse("h"), at(5), EventKind::Created, false));
     }
 
     #[test]

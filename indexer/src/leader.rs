@@ -22,6 +22,7 @@ use crate::lease::{self, Held};
 use crate::progress::Position;
 use crate::record::{RecordError, Recorder};
 use crate::recover::Recovery;
+use crate::retention;
 use crate::tail::{Tail, TailEnd, TailOptions};
 use crate::watch::{self, StreamEnd};
 
@@ -97,6 +98,8 @@ impl Leader {
     async fn term(&self, held: Held, stop: &CancellationToken, pause: &mut impl Backoff) {
         let over = stop.child_token();
         let keeping = tokio::spawn(lease::keep(self.store.clone(), held.epoch, self.settings.lease, over.clone()));
+        let clock = self.clock.clone();
+        tokio::spawn(retention::sweep(self.store.clone(), clock, self.settings.retention, over.clone()));
         let mut next = Next::AfterToken;
         loop {
             match self.tail(held.epoch, next, &over, pause).await {

@@ -9,11 +9,14 @@
 //! [`dispatch`] delivers: it holds rows that [`claim`] leased or the recorder handed over, POSTs them through [`client`],
 //! judges the answer by [`outcome`] and times the next attempt by [`backoff`].
 //!
+//! [`retention`] removes what is kept no longer. [`mod@audit`] proves that log, deliveries and snapshots agree.
+//!
 //! [`commands`] are what operators call.
 //!
 //! `fold`, `derive`, `swap`, `fan_out`, `actor`, `outcome` and `backoff` do no input or output.
 
 pub mod actor;
+pub mod audit;
 pub mod backoff;
 pub mod bootstrap;
 pub mod change;
@@ -37,6 +40,7 @@ pub mod progress;
 pub mod quarantine;
 pub mod record;
 pub mod recover;
+pub mod retention;
 pub mod scan;
 pub mod snapshot;
 pub mod swap;

@@ -16,6 +16,63 @@ pub enum OnGap {
     Stop,
 }
 
+/// A day, in seconds.
+const DAY: u64 = 86_400;
+
+/// The longest retention, in days.
+const LONGEST_DAYS: u64 = 3650;
+
+/// How long events stay in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventRetention {
+    /// The log stays whole.
+    Forever,
+    /// At least so long; longer while one of their deliveries is open.
+    For(Duration),
+}
+
+/// How long what is finished is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// `TASKWIRE_DELIVERY_RETENTION_DAYS` (30; 1–3650): how long a delivery is kept after its end.
+    pub deliveries: Duration,
+    /// `TASKWIRE_EVENT_RETENTION` (`90d`; 1d–3650d, or `forever`): how long an event is kept.
+    pub events: EventRetention,
+}
+
+impl Retention {
+    /// Reads both; they have defaults.
+    ///
+    /// # Errors
+    /// A [`SettingError`] naming the variable.
+    pub fn read(source: &Source) -> Result<Self, SettingError> {
+        let days = source.number("delivery_retention_days", 30, 1..=LONGEST_DAYS)?;
+        Ok(Self { deliveries: Duration::from_secs(days * DAY), events: read_events(source)? })
+    }
+
+    /// When a delivery that ends at `end` may be removed.
+    #[must_use]
+    pub fn expiry(&self, end: bson::DateTime) -> bson::DateTime {
+        let kept = i64::try_from(self.deliveries.as_millis()).unwrap_or(i64::MAX);
+        bson::DateTime::from_millis(end.timestamp_millis().saturating_add(kept))
+    }
+}
+
+fn read_events(source: &Source) -> Result<EventRetention, SettingError> {
+    const KEY: &str = "event_retention";
+    const TAKES: &str = "a number of days from 1d to 3650d, or forever";
+    let text = source.text_or(KEY, "90d");
+    if text == "forever" {
+        return Ok(EventRetention::Forever);
+    }
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok());
+    match days {
+        Some(days @ 1..=LONGEST_DAYS) => Ok(EventRetention::For(Duration::from_secs(days * DAY))),
+        Some(days) => Err(wrong(KEY, format!("{days} days is out of range"), TAKES)),
+        None => Err(wrong(KEY, "neither".to_owned(), TAKES)),
+    }
+}
+
 /// Everything `taskwire-indexer` reads.
 #[derive(Debug, Clone)]
 pub struct IndexerSettings {
@@ -45,6 +102,8 @@ pub struct IndexerSettings {
     pub retry_after_cap: Duration,
     /// `TASKWIRE_GRACE_MS` (35000; 0–600000): how long a stop waits for what is in flight.
     pub grace: Duration,
+    /// How long what is finished is kept.
+    pub retention: Retention,
     /// `TASKWIRE_EXTRA_CA_FILE`: further trusted roots for targets, PEM.
     pub extra_ca_file: Option<PathBuf>,
 }
@@ -73,7 +132,38 @@ impl IndexerSettings {
             max_in_flight_per_webhook: count("max_in_flight_per_webhook", 64, 1000)?,
             retry_after_cap: Duration::from_secs(source.number("retry_after_cap_seconds", 86_400, 1..=604_800)?),
             grace: source.millis("grace_ms", 35_000, 0..=600_000)?,
+            retention: Retention::read(source)?,
             extra_ca_file: source.text("extra_ca_file").map(PathBuf::from),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(text: &str) -> Result<EventRetention, String> {
+        let source = Source::from_pairs(&[("event_retention", text)]).unwrap();
+        Retention::read(&source).map(|retention| retention.events).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_event_retention_is_a_number_of_days_or_forever() {
+        assert_eq!(events("forever"), Ok(EventRetention::Forever));
+        assert_eq!(events("1d"), Ok(EventRetention::For(Duration::from_secs(DAY))));
+        assert_eq!(events(""), Ok(EventRetention::For(Duration::from_secs(90 * DAY))));
+        for bad in ["0d", "3651d", "90", "d", "-1d", "90 days", "never"] {
+            let error = events(bad).unwrap_err();
+            assert!(error.contains("TASKWIRE_EVENT_RETENTION") && error.contains("forever"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_expires_so_many_days_after_its_end() {
+        let source = Source::from_pairs(&[("delivery_retention_days", "2")]).unwrap();
+        let end = bson::DateTime::from_millis(1_000);
+        let day = i64::try_from(DAY).unwrap() * 1000;
+        assert_eq!(Retention::read(&source).unwrap().expiry(end).timestamp_millis(), 1_000 + 2 * day);
+        assert!(Retention::read(&Source::from_pairs(&[("delivery_retention_days", "0")]).unwrap()).is_err());
     }
 }

@@ -9,7 +9,8 @@
 //!
 //! An open row (queued or failed) carries `due`: when it may next be claimed. A claim pushes `due` to the lease's end and
 //! sets `lease` to a token; the outcome is written only where that token still stands. A row whose `due` passed while a
-//! `lease` stands lost its holder: the next claim records that attempt as interrupted. A finished row has neither.
+//! `lease` stands lost its holder: the next claim records that attempt as interrupted. A finished row has neither, and carries
+//! `expireAt` instead: when it may be removed.
 
 use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
@@ -145,6 +146,9 @@ pub struct Delivery {
     /// When a 2xx came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<DateTime>,
+    /// Finished rows only: when it is removed, unless it is replayed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_at: Option<DateTime>,
     /// The last attempt's HTTP status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_status: Option<i32>,
@@ -182,6 +186,7 @@ impl Delivery {
             last_attempt_at: None,
             next_attempt_at: Some(now),
             delivered_at: None,
+            expire_at: None,
             response_status: None,
             duration_ms: None,
             error_message: None,

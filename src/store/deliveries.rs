@@ -166,9 +166,15 @@ async fn obstacle(store: &Store, session: &mut ClientSession, webhook: &Webhook,
     if row.status.is_open() {
         return Ok(Some(Replayed::StillOpen));
     }
+    Ok((!keep_event(store, session, &row.event_id).await?).then_some(Replayed::EventGone))
+}
+
+/// Counts in the event that one of its deliveries is queued anew; false if it is gone. What removes old events looks at the
+/// count before it looks for open deliveries, and removes only where the count still stands: so neither can miss the other.
+async fn keep_event(store: &Store, session: &mut ClientSession, event: &EventId) -> Result<bool> {
     let events = store.collection::<Document>(names::EVENTS);
-    let event = events.find_one(doc! { "_id": row.event_id.as_str() }).projection(doc! { "_id": 1 });
-    Ok(event.session(session).await?.is_none().then_some(Replayed::EventGone))
+    let counted = events.update_one(doc! { "_id": event.as_str() }, doc! { "$inc": { "requeued": 1i64 } });
+    Ok(counted.session(session).await?.matched_count == 1)
 }
 
 fn finished_names() -> Vec<&'static str> {
@@ -187,7 +193,7 @@ fn requeue(webhook: &Webhook, now: DateTime) -> Vec<Document> {
         "nextAttemptAt": now,
         "attemptsBase": "$attempts",
     };
-    let mut closed = vec!["lease", "deliveredAt", "responseStatus", "durationMs", "errorMessage"];
+    let mut closed = vec!["expireAt", "lease", "deliveredAt", "responseStatus", "durationMs", "errorMessage"];
     match webhook.ordering {
         Ordering::PerTask => {
             open.insert("ordered", true);

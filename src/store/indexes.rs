@@ -1,10 +1,13 @@
 //! The indexes, made at start by either program; making one that exists does nothing. `docs/COLLECTIONS.md` lists them.
 
+use std::time::Duration;
+
 use bson::{Document, doc};
 use mongodb::IndexModel;
 use mongodb::options::IndexOptions;
 
 use super::{Store, names};
+use crate::model::DeliveryStatus;
 
 /// Makes every index of Taskwire's own collections. Never touches a collection of the task service.
 ///
@@ -18,7 +21,15 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
     };
     let unique =
         |keys: Document| IndexModel::builder().keys(keys).options(IndexOptions::builder().unique(true).build()).build();
-    let indexes: [(&str, Vec<IndexModel>); 5] = [
+    let at_expiry = |filter: Document| {
+        let filter = (!filter.is_empty()).then_some(filter);
+        let options = IndexOptions::builder().name("at_expiry".to_owned()).expire_after(Duration::ZERO);
+        IndexModel::builder()
+            .keys(doc! { "expireAt": 1 })
+            .options(options.partial_filter_expression(filter).build())
+            .build()
+    };
+    let indexes: [(&str, Vec<IndexModel>); 7] = [
         (names::WEBHOOKS, vec![plain(doc! { "groupId": 1 }), plain(doc! { "updatedAt": 1 })]),
         (
             names::DELIVERIES,
@@ -39,11 +50,16 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
                 ),
                 // What was given up, for its count and for bulk replays.
                 named(doc! { "groupId": 1, "webhookId": 1, "_id": 1 }, "dead", doc! { "status": "dead-letter" }),
+                // Removal. Holds finished rows only ("dead-letter" and "delivered" sort before "failed" and "queued"), so
+                // that an open row can never age out, whatever it carries.
+                at_expiry(doc! { "expireAt": { "$exists": true }, "status": { "$lt": DeliveryStatus::Failed.name() } }),
             ],
         ),
         (names::WEBHOOK_VERSIONS, vec![plain(doc! { "webhookId": 1, "at.t": -1, "at.i": -1, "at.n": -1 })]),
         // What is aside, in the order of the stream; and its count.
         (names::QUARANTINE, vec![plain(doc! { "status": 1, "clusterTime": 1, "_id": 1 })]),
+        (names::RECEIPTS, vec![at_expiry(Document::new())]),
+        (names::GAPS, vec![at_expiry(Document::new())]),
         // Each group's audit is numbered without holes; the index makes two changes at once take turns.
         (names::AUDIT, vec![unique(doc! { "groupId": 1, "sequence": -1 })]),
     ];

@@ -218,6 +218,7 @@ fn sample(group: ObjectId, webhook: ObjectId, n: u32) -> (TaskEvent, Delivery) {
         last_attempt_at: Some(at),
         next_attempt_at: None,
         delivered_at: Some(at),
+        expire_at: None,
         response_status: Some(200),
         duration_ms: Some(12),
         error_message: None,

@@ -156,6 +156,7 @@ impl Scene {
             last_attempt_at: None,
             next_attempt_at: Some(now),
             delivered_at: None,
+            expire_at: None,
             response_status: None,
             duration_ms: None,
             error_message: None,

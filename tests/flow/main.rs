@@ -1,5 +1,6 @@
 //! From a write of the task service to the event log and the partner: the real programs on a real MongoDB.
 
+mod audit;
 mod commands;
 mod commits;
 mod common;
@@ -10,4 +11,5 @@ mod first_start;
 mod gaps;
 mod kills;
 mod restarts;
+mod retention;
 mod trouble;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
+use taskwire::config::Retention;
 use taskwire::store::{ServerClock, Store};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,7 @@ pub(crate) struct Engine {
     pub(crate) client: TargetClient,
     pub(crate) statements: mpsc::Sender<Statement>,
     pub(crate) retry_after_cap: Duration,
+    pub(crate) retention: Retention,
     pub(crate) board: Mutex<Board>,
 }
 
@@ -157,7 +159,7 @@ impl Engine {
         if outcome == Outcome::Gone {
             self.stop_gone(target).await;
         }
-        self.send(statement::attempted(job, &record, next)).await;
+        self.send(statement::attempted(job, &record, next, self.retention)).await;
         self.end(webhook, verdict(&outcome), began);
     }
 
@@ -194,7 +196,8 @@ impl Engine {
             None => self.send(statement::released(job, self.clock.now())).await,
             Some(reason) => {
                 self.meters.dead_lettered(kind, 1);
-                self.send(statement::given_up(job, reason)).await;
+                let expire_at = self.retention.expiry(self.clock.now());
+                self.send(statement::given_up(job, reason, expire_at)).await;
             }
         }
         self.end(webhook, Verdict::Neutral, Instant::now());

@@ -137,7 +137,9 @@ impl Feeder {
     }
 
     async fn end_deleted(&self, queue: &OpenQueue) -> mongodb::error::Result<bool> {
-        let ended = claim::end_deleted(&self.engine.store, queue.webhook, self.engine.clock.now()).await?;
+        let now = self.engine.clock.now();
+        let expire_at = self.engine.retention.expiry(now);
+        let ended = claim::end_deleted(&self.engine.store, queue.webhook, now, expire_at).await?;
         for (kind, count) in &ended {
             self.engine.meters.dead_lettered(*kind, *count);
         }

@@ -2,6 +2,7 @@
 //! nothing.
 
 use bson::{DateTime, RawArrayBuf, RawDocumentBuf, oid::ObjectId, rawdoc};
+use taskwire::config::Retention;
 use taskwire::model::delivery::ATTEMPT_LOG_LENGTH;
 use taskwire::model::{AttemptOutcome, DeliveryStatus, DocId};
 
@@ -26,7 +27,7 @@ pub(crate) struct AttemptRecord {
 }
 
 /// The end of an attempt.
-pub(crate) fn attempted(job: Job, record: &AttemptRecord, next: Next) -> Statement {
+pub(crate) fn attempted(job: Job, record: &AttemptRecord, next: Next, retention: Retention) -> Statement {
     let mut set = rawdoc! {
         "status": status_after(next).name(),
         "lastAttemptAt": record.began,
@@ -68,6 +69,7 @@ pub(crate) fn attempted(job: Job, record: &AttemptRecord, next: Next) -> Stateme
         Next::DeadLetter => false,
     };
     if !is_open {
+        set.append(bson::cstr!("expireAt"), retention.expiry(record.ended));
         close(&mut unset);
     }
     let mut entries = RawArrayBuf::new();
@@ -81,11 +83,11 @@ pub(crate) fn attempted(job: Job, record: &AttemptRecord, next: Next) -> Stateme
 }
 
 /// Gives a row up without an attempt: the number taken for it is given back.
-pub(crate) fn given_up(job: Job, reason: &str) -> Statement {
+pub(crate) fn given_up(job: Job, reason: &str, expire_at: DateTime) -> Statement {
     let mut unset = rawdoc! { "lease": "" };
     close(&mut unset);
     let update = rawdoc! {
-        "$set": { "status": DeliveryStatus::DeadLetter.name(), "errorMessage": reason },
+        "$set": { "status": DeliveryStatus::DeadLetter.name(), "errorMessage": reason, "expireAt": expire_at },
         "$unset": unset,
         "$inc": { "attempts": -1 },
     };
