@@ -18,7 +18,8 @@ use crate::lag::Tracker;
 use crate::lease::{self, Held};
 use crate::record::{RecordError, Recorder};
 use crate::tail::{Tail, TailEnd, TailOptions};
-use crate::watch::{self, StreamEnd};
+use crate::trouble::StreamEnd;
+use crate::watch;
 
 /// A tail that lasted so long was no false start: the next trouble is waited for from the shortest pause on.
 const STEADY: Duration = Duration::from_secs(5);
@@ -46,7 +47,7 @@ pub struct Leader {
 enum TermEnd {
     Stopped,
     LostLease,
-    Trouble { reason: String, by_time: bool },
+    Trouble { reason: String, by_time: bool, grave: bool },
 }
 
 impl Leader {
@@ -69,8 +70,7 @@ impl Leader {
                     self.tracker.forget();
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "standing by failed; trying again");
-                    self.status.set(Readiness::NotReady(format!("the database cannot be used: {}", error.kind)));
+                    self.not_ready(format!("standing by: the database cannot be used: {}", error.kind), false);
                     wait(&mut pause, &stop).await;
                 }
             }
@@ -89,9 +89,9 @@ impl Leader {
                     tracing::warn!(epoch = held.epoch, "another process leads now; standing by");
                     break;
                 }
-                TermEnd::Trouble { reason, by_time: next } => {
+                TermEnd::Trouble { reason, by_time: next, grave } => {
                     by_time = next;
-                    self.status.set(Readiness::NotReady(reason));
+                    self.not_ready(reason, grave);
                     wait(pause, stop).await;
                 }
             }
@@ -102,15 +102,29 @@ impl Leader {
         lease::release(&self.store, held.epoch).await;
     }
 
+    /// Says once why this process cannot do its work: a repeat of the same reason, with no answer of the stream between,
+    /// is no news.
+    fn not_ready(&self, reason: String, grave: bool) {
+        let readiness = Readiness::NotReady(reason);
+        if self.status.get() == readiness {
+            return;
+        }
+        if let Readiness::NotReady(reason) = &readiness {
+            if grave {
+                tracing::error!(reason, "nothing can be read until this is mended; trying again meanwhile");
+            } else {
+                tracing::warn!(reason, "trouble; going on from the stored position");
+            }
+        }
+        self.status.set(readiness);
+    }
+
     /// From the stored position on, until something ends it.
     async fn tail(&self, epoch: i64, by_time: bool, stop: &CancellationToken, pause: &mut impl Backoff) -> TermEnd {
         match self.try_tail(epoch, by_time, stop, pause).await {
             Ok(end) => end,
             Err(RecordError::Fenced { .. }) => TermEnd::LostLease,
-            Err(error) => {
-                tracing::warn!(%error, "tailing is begun again from the stored position");
-                TermEnd::Trouble { reason: error.to_string(), by_time: false }
-            }
+            Err(error) => trouble(&error),
         }
     }
 
@@ -136,7 +150,7 @@ impl Leader {
         let hash = watch::pipeline_hash(mapping);
         let Some(mut position) = checkpoint.position() else {
             return Ok(trouble(
-                "the stored position in watcherCheckpoints has no time: restore the document from a backup",
+                &"the stored position in watcherCheckpoints has no time: restore the document from a backup",
             ));
         };
         if by_time || checkpoint.pipeline.as_ref().is_some_and(|stored| *stored != hash) {
@@ -162,8 +176,11 @@ impl Leader {
             &position,
             self.settings.stream_await,
             reading.clone(),
+            {
+                let status = self.status.clone();
+                move || status.set(Readiness::Ready)
+            },
         );
-        self.status.set(Readiness::Ready);
         let begun = Instant::now();
         let end = tail.run(feed, recorder, stop).await;
         if begun.elapsed() > STEADY {
@@ -173,10 +190,9 @@ impl Leader {
         Ok(match end {
             TailEnd::Stopped => TermEnd::Stopped,
             TailEnd::Record(error) => return Err(error),
-            TailEnd::Load(error) => {
-                tracing::warn!(%error, "tailing is begun again from the stored position");
-                TermEnd::Trouble { reason: error.to_string(), by_time: false }
-            }
+            TailEnd::Load(error) => trouble(&error),
+            // The position is before it; it moves on with a recovery.
+            TailEnd::TasksReplaced { .. } => trouble(&end),
             TailEnd::Stream(end) => after_stream(&end),
         })
     }
@@ -184,24 +200,20 @@ impl Leader {
 
 /// What follows the stream's end, by its kind.
 fn after_stream(end: &StreamEnd) -> TermEnd {
-    match end {
-        StreamEnd::Broken(_) => {
-            tracing::warn!(%end, "the stream is opened again at the stored position");
-            TermEnd::Trouble { reason: end.to_string(), by_time: false }
-        }
-        StreamEnd::TokenRefused { .. } => {
-            tracing::warn!(%end, "the stream is opened again by the position's time");
-            TermEnd::Trouble { reason: end.to_string(), by_time: true }
-        }
-        StreamEnd::PositionLost { .. } | StreamEnd::NotAllowed { .. } => {
-            tracing::error!(%end, "the stream cannot be opened; trying again");
-            TermEnd::Trouble { reason: end.to_string(), by_time: false }
-        }
-    }
+    let by_time = match end {
+        StreamEnd::TokenRefused(_) => true,
+        StreamEnd::PositionLost(_)
+        | StreamEnd::NotAllowed(_)
+        | StreamEnd::TooLarge(_)
+        | StreamEnd::Unsuited(_)
+        | StreamEnd::Closed
+        | StreamEnd::Broken(_) => false,
+    };
+    TermEnd::Trouble { reason: end.to_string(), by_time, grave: end.is_grave() }
 }
 
-fn trouble(reason: &str) -> TermEnd {
-    TermEnd::Trouble { reason: reason.to_owned(), by_time: false }
+fn trouble(reason: &impl ToString) -> TermEnd {
+    TermEnd::Trouble { reason: reason.to_string(), by_time: false, grave: false }
 }
 
 async fn wait(pause: &mut impl Backoff, stop: &CancellationToken) {
