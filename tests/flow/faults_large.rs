@@ -9,22 +9,27 @@ use taskwire_tests::{Observed, Profile, Stack, eventually};
 
 use crate::common::{SOON, event_log, start_indexer};
 
-/// A field name so long that the description of a small update of many elements below it exceeds 16 MB.
+/// A field name so long that the description of a small update of many fields below it exceeds 16 MB.
 fn long_name() -> String {
     "p".repeat(1900)
 }
 
-/// Gives the task an array under the long name; the change is small.
+/// Gives the task many fields under the long name; the change is small. What stays the same among them is most of it, so
+/// that the server logs each field's change and not all of them anew.
 async fn prepare(stack: &Stack, task: ObjectId) -> Result<()> {
-    let elements = vec![bson::Bson::Document(doc! { "a": 0 }); 9500];
-    stack.service.tasks().update_one(doc! { "_id": task }, doc! { "$set": { long_name(): elements } }).await?;
+    let mut fields = doc! { "same": "x".repeat(1 << 20) };
+    fields.extend((0..9500).map(|number| (format!("f{number}"), 0.into())));
+    stack.service.tasks().update_one(doc! { "_id": task }, doc! { "$set": { long_name(): fields } }).await?;
     Ok(())
 }
 
 /// One update whose change is larger than 16 MB, and which renames the task.
 async fn write_large(stack: &Stack, task: ObjectId, name: &str) -> Result<()> {
-    let update = doc! { "$inc": { format!("{}.$[].a", long_name()): 1 }, "$set": { "Name": name } };
-    stack.service.tasks().update_one(doc! { "_id": task }, update).await?;
+    let next = doc! { "$cond": [{ "$eq": ["$$this.k", "same"] }, "$$this.v", { "$add": ["$$this.v", 1] }] };
+    let fields = doc! { "$objectToArray": format!("${}", long_name()) };
+    let each = doc! { "$map": { "input": fields, "in": { "k": "$$this.k", "v": next } } };
+    let set = doc! { "$set": { long_name(): { "$arrayToObject": each }, "Name": name } };
+    stack.service.tasks().update_one(doc! { "_id": task }, vec![set]).await?;
     Ok(())
 }
 
