@@ -4,6 +4,7 @@ mod commits;
 mod common;
 mod configurations;
 mod events;
+mod faults;
 mod faults_gone;
 mod faults_large;
 mod faults_token;
