@@ -68,17 +68,21 @@ impl Checkpoint {
             .await
     }
 
-    /// Makes the document of a first start, unless it is there.
+    /// Makes the document of a first start, unless it is there; its epoch.
     ///
     /// # Errors
     /// The driver's.
-    pub async fn ensure(store: &Store) -> Result<()> {
+    pub async fn ensure(store: &Store) -> Result<i64> {
         let lease = store.collection::<Document>(names::CHECKPOINTS).find_one(doc! { "_id": LEASE }).await?;
         // Not from 0 where a lease tells of earlier epochs: the position's document was removed by hand.
         let epoch = lease.and_then(|lease| lease.get_i64("epoch").ok()).unwrap_or(0);
         let fresh = doc! { "$setOnInsert": { "epoch": epoch, "batch": 0i64, "bootstrapped": false } };
-        collection(store).update_one(doc! { "_id": WATCHER }, fresh).upsert(true).await?;
-        Ok(())
+        let made = collection(store)
+            .find_one_and_update(doc! { "_id": WATCHER }, fresh)
+            .upsert(true)
+            .return_document(ReturnDocument::After)
+            .await?;
+        Ok(made.map_or(epoch, |made| made.epoch))
     }
 
     /// The stored position, if a first start has fixed one.

@@ -207,15 +207,15 @@ impl Gap {
         store.collection(names::GAPS).find_one(doc! { "_id": id }).await
     }
 
-    /// Keeps the record of a gap that is left as it is; false if it stood already.
+    /// Keeps the record of a gap that is left as it is, once.
     ///
     /// # Errors
     /// The driver's.
-    pub async fn keep_open(&self, store: &Store) -> mongodb::error::Result<bool> {
+    pub async fn keep_open(&self, store: &Store) -> mongodb::error::Result<()> {
         let insert = doc! { "$setOnInsert": bson::serialize_to_document(self)? };
         let gaps = store.collection::<Document>(names::GAPS);
-        let kept = gaps.update_one(doc! { "_id": &self.id }, insert).upsert(true).await?;
-        Ok(kept.upserted_id.is_some())
+        gaps.update_one(doc! { "_id": &self.id }, insert).upsert(true).await?;
+        Ok(())
     }
 }
 

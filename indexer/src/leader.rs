@@ -24,7 +24,8 @@ use crate::record::{RecordError, Recorder};
 use crate::recover::Recovery;
 use crate::retention;
 use crate::tail::{Tail, TailEnd, TailOptions};
-use crate::watch::{self, StreamEnd};
+use crate::trouble::StreamEnd;
+use crate::watch;
 
 /// A tail that lasted so long was no false start: the next trouble is waited for from the shortest pause on.
 const STEADY: Duration = Duration::from_secs(5);
@@ -52,7 +53,7 @@ pub struct Leader {
 enum TermEnd {
     Stopped,
     LostLease,
-    Trouble { reason: String, next: Next },
+    Trouble { reason: String, next: Next, grave: bool },
 }
 
 /// How the next tail begins.
@@ -86,8 +87,7 @@ impl Leader {
                     self.tracker.forget();
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "standing by failed; trying again");
-                    self.status.set(Readiness::NotReady(format!("the database cannot be used: {}", error.kind)));
+                    self.not_ready(format!("standing by: the database cannot be used: {}", error.kind), false);
                     wait(&mut pause, &stop).await;
                 }
             }
@@ -108,9 +108,9 @@ impl Leader {
                     tracing::warn!(epoch = held.epoch, "another process leads now; standing by");
                     break;
                 }
-                TermEnd::Trouble { reason, next: then } => {
+                TermEnd::Trouble { reason, next: then, grave } => {
                     next = then;
-                    self.status.set(Readiness::NotReady(reason));
+                    self.not_ready(reason, grave);
                     wait(pause, stop).await;
                     if stop.is_cancelled() {
                         break;
@@ -124,15 +124,29 @@ impl Leader {
         lease::release(&self.store, held.epoch).await;
     }
 
+    /// Says once why this process cannot do its work: a repeat of the same reason, with no answer of the stream between,
+    /// is no news.
+    fn not_ready(&self, reason: String, grave: bool) {
+        let readiness = Readiness::NotReady(reason);
+        if self.status.get() == readiness {
+            return;
+        }
+        if let Readiness::NotReady(reason) = &readiness {
+            if grave {
+                tracing::error!(reason, "nothing can be read until this is mended; trying again meanwhile");
+            } else {
+                tracing::warn!(reason, "trouble; going on from the stored position");
+            }
+        }
+        self.status.set(readiness);
+    }
+
     /// From the stored position on, until something ends it.
     async fn tail(&self, epoch: i64, next: Next, stop: &CancellationToken, pause: &mut impl Backoff) -> TermEnd {
         match self.try_tail(epoch, next, stop, pause).await {
             Ok(end) => end,
             Err(RecordError::Fenced { .. }) => TermEnd::LostLease,
-            Err(error) => {
-                tracing::warn!(%error, "tailing is begun again from the stored position");
-                TermEnd::Trouble { reason: error.to_string(), next }
-            }
+            Err(error) => trouble(&error),
         }
     }
 
@@ -159,7 +173,7 @@ impl Leader {
         let hash = watch::pipeline_hash(mapping);
         let Some(mut position) = checkpoint.position() else {
             return Ok(trouble(
-                "the stored position in watcherCheckpoints has no time: restore the document from a backup, or set one with \
+                &"the stored position in watcherCheckpoints has no time: restore the document from a backup, or set one with \
                  taskwire-indexer checkpoint reset",
             ));
         };
@@ -167,7 +181,7 @@ impl Leader {
         let (clock, dispatcher) = (self.clock.clone(), self.dispatcher.clone());
         let mut recorder =
             Recorder::new(store.clone(), Arc::clone(mapping), clock, &checkpoint, hash.clone(), session, dispatcher);
-        if let Some(wanted) = self.wanted(&checkpoint, next, position.time).await? {
+        if let Some(wanted) = self.wanted(&checkpoint, next, position.time) {
             match self.recover(&mut recorder, wanted, position.time, &mut versions, stop).await? {
                 Some(behind) => position = behind,
                 None => return Ok(TermEnd::Stopped),
@@ -179,15 +193,16 @@ impl Leader {
             position.token = None;
         }
         versions.prune(position.time);
-        let end = self.follow(recorder, versions, &position, stop, pause).await?;
+        let end = self.follow(recorder, versions, &position, stop, pause).await;
         Ok(match end {
             TailEnd::Stopped => TermEnd::Stopped,
             TailEnd::Record(error) => return Err(error),
-            TailEnd::Load(error) => {
-                tracing::warn!(%error, "tailing is begun again from the stored position");
-                TermEnd::Trouble { reason: error.to_string(), next: Next::AfterToken }
+            TailEnd::Load(error) => trouble(&error),
+            // The position is before it, and moves on with the recovery.
+            TailEnd::TasksReplaced { .. } => {
+                TermEnd::Trouble { reason: end.to_string(), next: Next::Recover(Reason::Renamed), grave: false }
             }
-            TailEnd::Stream(end) => self.after_stream(&end, &position).await,
+            TailEnd::Stream(end) => after_stream(&end, &position),
         })
     }
 
@@ -199,7 +214,7 @@ impl Leader {
         position: &Position,
         stop: &CancellationToken,
         pause: &mut impl Backoff,
-    ) -> Result<TailEnd, RecordError> {
+    ) -> TailEnd {
         let mapping = &self.settings.common.mapping;
         let options = TailOptions {
             batch_max: self.settings.batch_max,
@@ -210,28 +225,21 @@ impl Leader {
         self.tracker.stored(position.time);
         let tail = Tail::new(self.store.clone(), Arc::clone(mapping), versions, options, self.tracker.clone());
         let (reading, wait) = (stop.child_token(), self.settings.stream_await);
-        let feed = watch::start(self.store.clone(), Arc::clone(mapping), position, wait, reading.clone());
-        self.status.set(Readiness::Ready);
+        let status = self.status.clone();
+        let ready = move || status.set(Readiness::Ready);
+        let feed = watch::start(self.store.clone(), Arc::clone(mapping), position, wait, reading.clone(), ready);
         let begun = Instant::now();
         let end = tail.run(feed, recorder, stop).await;
         if begun.elapsed() > STEADY {
             pause.reset();
         }
         reading.cancel();
-        Ok(end)
+        end
     }
 
     /// The recovery that is under way, asked for, or needed; `None` also where a gap is to be left as it is.
-    async fn wanted(
-        &self,
-        checkpoint: &Checkpoint,
-        next: Next,
-        from: Timestamp,
-    ) -> Result<Option<Wanted>, RecordError> {
-        if checkpoint.gap.is_some() {
-            return Ok(checkpoint.gap.clone());
-        }
-        Ok(match (next, self.settings.on_gap) {
+    fn wanted(&self, checkpoint: &Checkpoint, next: Next, from: Timestamp) -> Option<Wanted> {
+        checkpoint.gap.clone().or(match (next, self.settings.on_gap) {
             (Next::Recover(requested), OnGap::Recover) => Some(Wanted::Requested { requested, from }),
             (Next::Recover(_), OnGap::Stop) | (Next::AfterToken | Next::ByTime, _) => None,
         })
@@ -273,35 +281,28 @@ impl Leader {
              differences told, or choose a position with taskwire-indexer checkpoint reset",
             reason.describe()
         );
-        if gap.keep_open(&self.store).await? {
-            tracing::error!(gap = gap.id, "{text}");
-        }
-        Ok(TermEnd::Trouble { reason: text, next: Next::Recover(reason) })
-    }
-
-    /// What follows the stream's end, by its kind.
-    async fn after_stream(&self, end: &StreamEnd, position: &Position) -> TermEnd {
-        let reason = end.to_string();
-        match end {
-            StreamEnd::Broken(_) => {
-                tracing::warn!(%end, "the stream is opened again at the stored position");
-                TermEnd::Trouble { reason, next: Next::AfterToken }
-            }
-            StreamEnd::TokenRefused { .. } | StreamEnd::PositionLost { .. } if position.token.is_some() => {
-                tracing::warn!(%end, "the stream is opened again by the position's time");
-                TermEnd::Trouble { reason, next: Next::ByTime }
-            }
-            StreamEnd::PositionLost { .. } => TermEnd::Trouble { reason, next: Next::Recover(Reason::Oplog) },
-            StreamEnd::TokenRefused { .. } | StreamEnd::NotAllowed { .. } => {
-                tracing::error!(%end, "the stream cannot be opened; trying again");
-                TermEnd::Trouble { reason, next: Next::AfterToken }
-            }
-        }
+        gap.keep_open(&self.store).await?;
+        Ok(TermEnd::Trouble { reason: text, next: Next::Recover(reason), grave: true })
     }
 }
 
-fn trouble(reason: &str) -> TermEnd {
-    TermEnd::Trouble { reason: reason.to_owned(), next: Next::AfterToken }
+/// What follows the stream's end, by its kind. `position` is where it was opened.
+fn after_stream(end: &StreamEnd, position: &Position) -> TermEnd {
+    let next = match end {
+        StreamEnd::TokenRefused(_) | StreamEnd::PositionLost(_) if position.token.is_some() => Next::ByTime,
+        StreamEnd::PositionLost(_) => Next::Recover(Reason::Oplog),
+        StreamEnd::TokenRefused(_)
+        | StreamEnd::NotAllowed(_)
+        | StreamEnd::TooLarge(_)
+        | StreamEnd::Unsuited(_)
+        | StreamEnd::Closed
+        | StreamEnd::Broken(_) => Next::AfterToken,
+    };
+    TermEnd::Trouble { reason: end.to_string(), next, grave: end.is_grave() }
+}
+
+fn trouble(reason: &impl ToString) -> TermEnd {
+    TermEnd::Trouble { reason: reason.to_string(), next: Next::AfterToken, grave: false }
 }
 
 async fn wait(pause: &mut impl Backoff, stop: &CancellationToken) {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bson::{Document, doc};
 use mongodb::ClientSession;
 use mongodb::error::Result;
-use taskwire::store::{Store, names};
+use taskwire::store::{Store, ensure_indexes, names};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{Checkpoint, LEASE};
@@ -24,6 +24,36 @@ pub struct Held {
     pub checkpoint: Checkpoint,
 }
 
+/// What a standby sees: the lease's document, read first, and the position's epoch.
+#[derive(Debug, PartialEq)]
+struct Sight {
+    lease: Option<Document>,
+    epoch: i64,
+}
+
+impl Sight {
+    /// Looks; where there is no position's document, a first one is made.
+    async fn take(store: &Store) -> Result<Self> {
+        let lease = store.collection::<Document>(names::CHECKPOINTS).find_one(doc! { "_id": LEASE }).await?;
+        let epoch = match Checkpoint::read(store).await? {
+            Some(checkpoint) => checkpoint.epoch,
+            None => begin_anew(store).await?,
+        };
+        Ok(Self { lease, epoch })
+    }
+
+    /// Whether nobody leads. A position whose epoch is not the lease's has just been taken over, by somebody who has yet to
+    /// say so in the lease (or died before): that must stand still for a lease, like a beat.
+    fn is_free(&self) -> bool {
+        match &self.lease {
+            None => self.epoch == 0,
+            Some(lease) => {
+                lease.get_bool("released").unwrap_or(false) && lease.get_i64("epoch").is_ok_and(|it| it == self.epoch)
+            }
+        }
+    }
+}
+
 /// Stands by until this process may lead; `None` if it was asked to stop first.
 ///
 /// # Errors
@@ -35,23 +65,22 @@ pub async fn stand_by(
     stop: &CancellationToken,
     standing: impl Fn(),
 ) -> Result<Option<Held>> {
-    Checkpoint::ensure(store).await?;
-    let mut seen: Option<(Document, Instant)> = None;
+    let mut seen: Option<(Sight, Instant)> = None;
     loop {
-        let beat = store.collection::<Document>(names::CHECKPOINTS).find_one(doc! { "_id": LEASE }).await?;
-        let free = match &beat {
-            None => true,
-            Some(beat) if beat.get_bool("released").unwrap_or(false) => true,
-            Some(beat) => match &seen {
-                Some((last, since)) if last == beat => since.elapsed() >= lease,
-                _ => {
-                    seen = Some((beat.clone(), Instant::now()));
-                    false
-                }
-            },
+        // Before the look: a process that was frozen while it looked has seen nothing stand still.
+        let asked = Instant::now();
+        let sight = Sight::take(store).await?;
+        let still = match &seen {
+            Some((last, since)) if *last == sight => asked.saturating_duration_since(*since) >= lease,
+            _ => false,
         };
-        if free && let Some(held) = take_over(store, owner, beat.as_ref()).await? {
+        if (still || sight.is_free())
+            && let Some(held) = take_over(store, owner, &sight).await?
+        {
             return Ok(Some(held));
+        }
+        if seen.as_ref().is_none_or(|(last, _)| *last != sight) {
+            seen = Some((sight, Instant::now()));
         }
         standing();
         let pause = (lease / 10).clamp(Duration::from_millis(50), Duration::from_millis(500));
@@ -62,16 +91,24 @@ pub async fn stand_by(
     }
 }
 
-async fn take_over(store: &Store, owner: &str, beat: Option<&Document>) -> Result<Option<Held>> {
-    let Some(current) = Checkpoint::read(store).await? else { return Ok(None) };
-    if let Some(session) = beat.and_then(|beat| beat.get("session")) {
+/// No position is stored: the very first start, or Taskwire's collections were dropped (a `dropDatabase` takes them along).
+/// A first start follows, over collections with their indexes.
+async fn begin_anew(store: &Store) -> Result<i64> {
+    tracing::info!("no position is stored: whoever leads makes a first start");
+    ensure_indexes(store).await?;
+    Checkpoint::ensure(store).await
+}
+
+/// Takes the position over as it was seen, or not at all: whoever was faster has changed its epoch.
+async fn take_over(store: &Store, owner: &str, sight: &Sight) -> Result<Option<Held>> {
+    if let Some(session) = sight.lease.as_ref().and_then(|lease| lease.get("session")) {
         // A leader that was killed inside its transaction leaves the position's document locked until the server gives
         // the transaction up, a minute later. Ending its session (a user may end its own) frees the document now.
         if let Err(error) = store.db.run_command(doc! { "killSessions": [{ "id": session.clone() }] }).await {
             tracing::warn!(%error, "the last leader's session could not be ended: taking over may take a minute");
         }
     }
-    let Some(checkpoint) = Checkpoint::take_over(store, current.epoch, owner).await? else { return Ok(None) };
+    let Some(checkpoint) = Checkpoint::take_over(store, sight.epoch, owner).await? else { return Ok(None) };
     let epoch = checkpoint.epoch;
     let fresh = doc! { "$set": { "owner": owner, "epoch": epoch, "beat": 0i64, "released": false } };
     store
@@ -89,8 +126,7 @@ async fn take_over(store: &Store, owner: &str, beat: Option<&Document>) -> Resul
 /// # Errors
 /// The driver's.
 pub async fn seize(store: &Store, owner: &str) -> Result<Option<Held>> {
-    let beat = store.collection::<Document>(names::CHECKPOINTS).find_one(doc! { "_id": LEASE }).await?;
-    take_over(store, owner, beat.as_ref()).await
+    take_over(store, owner, &Sight::take(store).await?).await
 }
 
 /// A session for this epoch's transactions, named in the lease so that a successor can end it.

@@ -13,7 +13,7 @@ use backoff::ExponentialBackoffBuilder;
 use backoff::backoff::Backoff;
 use bson::raw::cstr;
 use bson::{DateTime, RawArrayBuf, RawDocumentBuf, doc, oid::ObjectId, rawdoc};
-use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use mongodb::error::{Error, ErrorKind, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::{ClientSession, Collection};
 use taskwire::mapping::Mapping;
 use taskwire::model::{Delivery, DeliveryId, EventId, Ordering, StreamTime, TaskEvent};
@@ -25,6 +25,7 @@ use crate::gap::{Gap, GapState};
 use crate::judge::Part;
 use crate::progress::Position;
 use crate::quarantine;
+use crate::trouble::Trouble;
 
 /// What is recorded at once.
 #[derive(Debug, Default)]
@@ -50,8 +51,18 @@ pub enum RecordError {
     #[error("an entry of quarantinedChanges was retried or dropped by somebody else meanwhile: nothing was recorded")]
     NoLongerAside,
     /// Waiting does not help.
-    #[error("recording failed: {0}")]
+    #[error("recording failed: {}", .0.kind)]
     Database(#[from] Error),
+    /// The server refused a statement.
+    #[error("recording into {collection} failed: {message} (code {code})")]
+    Refused {
+        /// The collection.
+        collection: String,
+        /// The server's code.
+        code: i32,
+        /// The server's message.
+        message: String,
+    },
     /// A document could not be made.
     #[error("recording failed: {0}")]
     Document(#[from] bson::error::Error),
@@ -70,18 +81,15 @@ pub struct Recorder {
     dispatcher: Option<DispatchHandle>,
 }
 
-/// A batch as documents, ready to be written as often as it takes.
+/// A batch as documents, ready to be written as often as it takes; all but events and deliveries as update statements.
 struct Documents {
     position: RawDocumentBuf,
     events: Vec<TaskEvent>,
     deliveries: Vec<Row>,
     snapshots: Vec<RawDocumentBuf>,
     versions: Vec<RawDocumentBuf>,
-    /// Statements.
     quarantined: Vec<RawDocumentBuf>,
-    /// Statements.
     reread: Vec<RawDocumentBuf>,
-    /// A document.
     gaps: Vec<RawDocumentBuf>,
 }
 
@@ -93,8 +101,10 @@ struct Row {
 }
 
 impl Recorder {
-    /// Statements in one `update` command.
+    /// Statements in one `update` command, at most.
     const STATEMENTS: usize = 1000;
+    /// Bytes in one `update` command, at most (the server takes 48 MB), unless one document is larger.
+    const BYTES: usize = 16 << 20;
 
     /// A recorder that goes on from `checkpoint`, with the session that the lease names.
     #[must_use]
@@ -128,28 +138,31 @@ impl Recorder {
             .with_max_interval(Duration::from_secs(2))
             .with_max_elapsed_time(Some(Duration::from_secs(60)))
             .build();
-        let mut in_doubt = false;
+        let (mut in_doubt, mut said) = (false, String::new());
         loop {
             let error = match self.attempt(&documents).await {
                 Ok(()) => break,
                 // An earlier commit in doubt may have taken effect since: then this fence is our own batch.
                 Err(RecordError::Fenced { .. }) if in_doubt && self.was_committed().await? => break,
-                Err(RecordError::Database(error)) => error,
-                Err(other) => return Err(other),
+                Err(error) => error,
             };
-            if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) {
+            if is_in_doubt(&error) {
                 if self.was_committed().await? {
                     break;
                 }
                 in_doubt = true;
             }
-            if is_duplicate(&error) {
-                self.leave_out_what_stands(&mut documents).await?;
-            } else if !may_pass(&error) {
-                return Err(error.into());
+            match next(&error) {
+                Next::Again => {}
+                Next::WithoutWhatStands => self.leave_out_what_stands(&mut documents).await?,
+                Next::GiveUp => return Err(error),
             }
-            let Some(wait) = pause.next_backoff() else { return Err(error.into()) };
-            tracing::warn!(%error, "recording is tried again");
+            let reason = error.to_string();
+            let Some(wait) = pause.next_backoff() else { return Err(error) };
+            if reason != said {
+                tracing::warn!(reason, "recording is tried again");
+                said = reason;
+            }
             tokio::time::sleep(wait).await;
         }
         self.batch += 1;
@@ -182,8 +195,10 @@ impl Recorder {
 
     fn documents(&self, batch: &Batch) -> Result<Documents, RecordError> {
         let now = self.clock.now();
-        let mut set = rawdoc! { "updatedAt": now, "pipeline": self.pipeline.as_str() };
+        let mut set = rawdoc! { "updatedAt": now };
         if let Some(position) = &batch.position {
+            // Together with the token that belongs to it: one that stays is still the former pipeline's.
+            set.append(cstr!("pipeline"), self.pipeline.as_str());
             set.append(cstr!("time"), position.time);
             match &position.token {
                 Some(token) => set.append(cstr!("token"), token.clone()),
@@ -204,7 +219,7 @@ impl Recorder {
             versions: Vec::new(),
             quarantined: Vec::new(),
             reread: Vec::new(),
-            gaps: batch.gap.iter().map(bson::serialize_to_raw_document_buf).collect::<Result<_, _>>()?,
+            gaps: Vec::new(),
         };
         let mut last: HashMap<&taskwire::model::DocId, &crate::snapshot::Snapshot> = HashMap::new();
         let mut room = self.room(batch);
@@ -227,7 +242,7 @@ impl Recorder {
             for version in &part.versions {
                 let mut raw = bson::serialize_to_raw_document_buf(version)?;
                 raw.append(cstr!("_id"), version.key());
-                documents.versions.push(raw);
+                documents.versions.extend(replace_statement(&raw));
             }
             for entry in &part.quarantined {
                 tracing::warn!(collection = entry.collection, reason = entry.reason, "a change was put aside");
@@ -235,7 +250,11 @@ impl Recorder {
             }
             documents.reread.extend(part.reread.iter().map(|reread| reread.statement(now)));
         }
-        documents.snapshots = last.into_values().map(|snapshot| snapshot.to_raw(&self.mapping)).collect();
+        let snapshots = last.into_values().filter_map(|snapshot| replace_statement(&snapshot.to_raw(&self.mapping)));
+        documents.snapshots = snapshots.collect();
+        if let Some(gap) = &batch.gap {
+            documents.gaps.extend(replace_statement(&bson::serialize_to_raw_document_buf(gap)?));
+        }
         Ok(documents)
     }
 
@@ -279,27 +298,27 @@ impl Recorder {
             let rows = documents.deliveries.iter().map(|row| &row.delivery);
             deliveries.insert_many(rows).session(&mut self.session).await?;
         }
-        self.upsert(names::SNAPSHOTS, &documents.snapshots).await?;
-        self.upsert(names::WEBHOOK_VERSIONS, &documents.versions).await?;
-        for chunk in documents.quarantined.chunks(Self::STATEMENTS) {
-            self.command(names::QUARANTINE, chunk).await?;
+        self.update(names::SNAPSHOTS, &documents.snapshots).await?;
+        self.update(names::WEBHOOK_VERSIONS, &documents.versions).await?;
+        self.update(names::QUARANTINE, &documents.quarantined).await?;
+        let reread = self.update(names::QUARANTINE, &documents.reread).await?;
+        if usize::try_from(reread) != Ok(documents.reread.len()) {
+            return Err(RecordError::NoLongerAside);
         }
-        for chunk in documents.reread.chunks(Self::STATEMENTS) {
-            let matched = self.command(names::QUARANTINE, chunk).await?;
-            if usize::try_from(matched) != Ok(chunk.len()) {
-                return Err(RecordError::NoLongerAside);
-            }
-        }
-        self.upsert(names::GAPS, &documents.gaps).await
+        self.update(names::GAPS, &documents.gaps).await?;
+        Ok(())
     }
 
-    /// Puts whole documents by `_id`, a command for every [`Self::STATEMENTS`].
-    async fn upsert(&mut self, collection: &'static str, documents: &[RawDocumentBuf]) -> Result<(), RecordError> {
-        for chunk in documents.chunks(Self::STATEMENTS) {
-            let statements: Vec<RawDocumentBuf> = chunk.iter().filter_map(replace_statement).collect();
-            self.command(collection, &statements).await?;
+    /// Updates within the transaction, as many in a command as it may hold; answers how many documents matched.
+    async fn update(&mut self, collection: &str, statements: &[RawDocumentBuf]) -> Result<i64, RecordError> {
+        let mut matched = 0;
+        let mut rest = statements;
+        while !rest.is_empty() {
+            let (chunk, behind) = rest.split_at(chunk_length(rest));
+            matched += self.command(collection, chunk).await?;
+            rest = behind;
         }
-        Ok(())
+        Ok(matched)
     }
 
     /// One `update` command within the transaction; answers how many documents matched.
@@ -308,9 +327,11 @@ impl Recorder {
         statements.iter().for_each(|statement| updates.push(statement.clone()));
         let command = rawdoc! { "update": collection, "updates": updates };
         let reply = self.store.db.run_raw_command(command).session(&mut self.session).await?;
-        if let Some(first) = reply.get_array("writeErrors").ok().and_then(|errors| errors.first()) {
-            let text = first.as_document().and_then(|error| error.get_str("errmsg").ok()).unwrap_or("write error");
-            return Err(Error::from(std::io::Error::other(text.to_owned())).into());
+        let failures = reply.get_array("writeErrors").ok();
+        if let Some(first) = failures.and_then(|errors| errors.first()?.as_document()) {
+            let message = first.get_str("errmsg").unwrap_or("write error").to_owned();
+            let code = first.get_i32("code").unwrap_or_default();
+            return Err(RecordError::Refused { collection: collection.to_owned(), code, message });
         }
         Ok(reply.get_i32("n").map_or_else(|_| reply.get_i64("n").unwrap_or(0), i64::from))
     }
@@ -392,6 +413,48 @@ pub(crate) fn replace_statement(document: &RawDocumentBuf) -> Option<RawDocument
     Some(rawdoc! { "q": { "_id": id }, "u": document.clone(), "upsert": true })
 }
 
+/// How many of these documents, at least one, one command may hold.
+fn chunk_length(documents: &[RawDocumentBuf]) -> usize {
+    let mut bytes = 0;
+    let fits = documents.iter().take(Recorder::STATEMENTS).take_while(|document| {
+        bytes += document.as_bytes().len();
+        bytes <= Recorder::BYTES
+    });
+    fits.count().max(1)
+}
+
+/// What follows an attempt that failed.
+enum Next {
+    /// The same batch, after a wait: the reason may pass.
+    Again,
+    /// The batch without what stands already.
+    WithoutWhatStands,
+    /// A new tail from the stored position.
+    GiveUp,
+}
+
+fn next(error: &RecordError) -> Next {
+    let trouble = match error {
+        RecordError::Database(error) if is_duplicate(error) => return Next::WithoutWhatStands,
+        RecordError::Database(error) => Trouble::of(error),
+        RecordError::Refused { code, .. } => Trouble::of_code(*code),
+        RecordError::Fenced { .. } | RecordError::NoLongerAside | RecordError::Document(_) => return Next::GiveUp,
+    };
+    match trouble {
+        Trouble::Passing => Next::Again,
+        Trouble::PositionLost
+        | Trouble::TokenRefused
+        | Trouble::NotAllowed
+        | Trouble::TooLarge
+        | Trouble::Unsuited
+        | Trouble::Unknown => Next::GiveUp,
+    }
+}
+
+fn is_in_doubt(error: &RecordError) -> bool {
+    matches!(error, RecordError::Database(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT))
+}
+
 fn is_duplicate(error: &Error) -> bool {
     match error.kind.as_ref() {
         ErrorKind::InsertMany(failure) => failure.write_errors.iter().flatten().any(|error| error.code == 11000),
@@ -400,12 +463,17 @@ fn is_duplicate(error: &Error) -> bool {
     }
 }
 
-/// Whether trying again can help: the transaction was aborted for a passing reason, or the server could not be reached.
-fn may_pass(error: &Error) -> bool {
-    error.contains_label(TRANSIENT_TRANSACTION_ERROR)
-        || error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
-        || matches!(
-            error.kind.as_ref(),
-            ErrorKind::Io(_) | ErrorKind::ServerSelection { .. } | ErrorKind::ConnectionPoolCleared { .. }
-        )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_holds_no_more_than_the_server_takes_and_always_something() {
+        let large = rawdoc! { "_id": 1, "text": "x".repeat(9 << 20) };
+        let small = rawdoc! { "_id": 2 };
+        assert_eq!(chunk_length(&[large.clone(), large.clone()]), 1);
+        assert_eq!(chunk_length(&[small.clone(), large]), 2);
+        assert_eq!(chunk_length(&[rawdoc! { "text": "x".repeat(Recorder::BYTES) }, small.clone()]), 1);
+        assert_eq!(chunk_length(&vec![small; Recorder::STATEMENTS + 1]), Recorder::STATEMENTS);
+    }
 }

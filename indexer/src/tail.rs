@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bson::{RawDocumentBuf, doc};
+use bson::{RawDocumentBuf, Timestamp, doc};
 use futures::TryStreamExt;
 use mongodb::Collection;
 use taskwire::mapping::Mapping;
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::Hall;
-use crate::change::{Change, SwapApproval, What, swap_tasks};
+use crate::change::{Change, Gone, SwapApproval, What, swap_tasks};
 use crate::checkpoint::token_time;
 use crate::fan_out::Versions;
 use crate::judge::Judge;
@@ -27,8 +27,9 @@ use crate::lag::Tracker;
 use crate::memory::{LoadError, Memory};
 use crate::progress::{Position, Progress};
 use crate::record::{Batch, RecordError, Recorder};
+use crate::trouble::StreamEnd;
 use crate::unit::{Assembler, Unit};
-use crate::watch::{Feed, StreamEnd};
+use crate::watch::Feed;
 
 /// The shortest sleep: what is overdue but may not leave yet is looked at again after it.
 const TICK: Duration = Duration::from_millis(1);
@@ -42,6 +43,13 @@ pub enum TailEnd {
     /// The stream ended.
     #[error(transparent)]
     Stream(#[from] StreamEnd),
+    /// Another collection took the place of the tasks. Everything before that is recorded, and the position is still before
+    /// it: it moves on with the recovery of what differs.
+    #[error("another collection was renamed onto the tasks")]
+    TasksReplaced {
+        /// When.
+        at: Timestamp,
+    },
     /// A batch could not be recorded.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -83,6 +91,8 @@ pub struct Tail {
     stored_at: Instant,
     batches: Option<mpsc::Sender<Batch>>,
     recording: usize,
+    /// Nothing more is read; the tail ends so once what was read is recorded.
+    ending: Option<TailEnd>,
 }
 
 impl Tail {
@@ -108,6 +118,7 @@ impl Tail {
             stored_at: Instant::now(),
             batches: None,
             recording: 0,
+            ending: None,
             store,
             mapping,
             options,
@@ -160,8 +171,7 @@ impl Tail {
                     Some(Err(error)) => return error.into(),
                     None => return TailEnd::Stopped,
                 },
-                fed = feed.recv(), if room => match fed {
-                    Some(Feed::Ended(end)) => return end.into(),
+                fed = feed.recv(), if room && self.ending.is_none() => match fed {
                     Some(fed) => if let Err(end) = self.on_feed(fed).await { return end },
                     None => return TailEnd::Stopped,
                 },
@@ -169,6 +179,11 @@ impl Tail {
             }
             self.hall.expire(Instant::now(), feed.is_empty() && !self.more);
             self.send(false).await;
+            if self.ending.is_some()
+                && let Some(end) = self.finish().await
+            {
+                return end;
+            }
             if !room && self.recording == 0 {
                 // Full, and nothing could leave: nothing more can be read, and nobody's row can come.
                 self.hall.expire_all();
@@ -190,7 +205,13 @@ impl Tail {
                 self.assembler.silence(&mut units);
                 quiet = mark;
             }
+            // What was read is recorded first, so that the next tail begins behind it.
+            Feed::Ended(StreamEnd::Closed) => self.ending = Some(StreamEnd::Closed.into()),
             Feed::Ended(end) => return Err(end.into()),
+        }
+        if let Some(at) = units.iter().position(replaces_the_tasks) {
+            self.ending = Some(TailEnd::TasksReplaced { at: units[at].time() });
+            units.truncate(at);
         }
         self.load(&mut units).await?;
         let now = Instant::now();
@@ -320,6 +341,13 @@ impl Tail {
         }
     }
 
+    /// Nothing more is read: records all that was, also what waits for its row, and ends.
+    async fn finish(&mut self) -> Option<TailEnd> {
+        self.hall.expire_all();
+        self.send(true).await;
+        if self.recording == 0 { self.ending.take() } else { None }
+    }
+
     /// Records what was read, then stops.
     async fn drain(&mut self, recorded: &mut mpsc::Receiver<Result<Batch, RecordError>>) -> TailEnd {
         // What still waits for its row stays behind: the position is before it, and the next leader reads both again.
@@ -335,6 +363,11 @@ impl Tail {
             }
         }
     }
+}
+
+/// Whether another collection was renamed onto the tasks here.
+fn replaces_the_tasks(unit: &Unit) -> bool {
+    unit.changes.iter().any(|change| matches!(change.what, What::TasksGone(Gone::RenamedOnto)))
 }
 
 async fn record_all(
