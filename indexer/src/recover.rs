@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bson::{Bson, RawDocument, RawDocumentBuf, Timestamp, doc, rawdoc};
+use futures::TryStreamExt;
 use taskwire::mapping::{Mapping, TaskState};
 use taskwire::model::{DocId, EventId, StreamTime};
 use taskwire::store::{ServerClock, Store, names};
@@ -168,7 +169,7 @@ impl Recovery<'_> {
     ) -> Result<Vec<Found>, RecordError> {
         let chunk = scan::chunk(self.store, &self.mapping.task.collection, range, &Query::default(), time).await?;
         let ids: Vec<DocId> = chunk.documents().filter_map(id_of).collect();
-        let mut pasts = self.pasts(&ids).await?;
+        let mut pasts = self.pasts(&ids, gap.reason).await?;
         let mut rows = rows::of_tasks(self.store, self.mapping, &ids, gap.from, time).await?;
         let mut found = Vec::new();
         for task in chunk.documents() {
@@ -206,8 +207,9 @@ impl Recovery<'_> {
         Quarantined { key: Some(id), collection, reason, time: gap.to, raw }
     }
 
-    /// The snapshots of these tasks. One that cannot be read counts as a task of which only the number of events is known.
-    async fn pasts(&self, ids: &[DocId]) -> Result<HashMap<DocId, Result<Snapshot, i64>>, RecordError> {
+    /// The snapshots of these tasks. A task whose snapshot cannot be read, or was removed by hand, is one of which only
+    /// the number of events is known.
+    async fn pasts(&self, ids: &[DocId], reason: Reason) -> Result<HashMap<DocId, Result<Snapshot, i64>>, RecordError> {
         let keys: Vec<Bson> = ids.iter().cloned().map(Into::into).collect();
         let command = doc! { "find": names::SNAPSHOTS, "filter": { "_id": { "$in": keys } }, "batchSize": scan::CHUNK };
         let mut pasts = HashMap::new();
@@ -219,7 +221,35 @@ impl Recovery<'_> {
             });
             pasts.insert(id, read);
         }
+        match reason {
+            // Nobody touched the snapshots: a task without one is new.
+            Reason::Oplog | Reason::Renamed => {}
+            Reason::Position | Reason::Reset | Reason::Rebuild => {
+                let missing = ids.iter().filter(|id| !pasts.contains_key(*id)).cloned().map(Bson::from).collect();
+                let told = self.told(missing).await?;
+                pasts.extend(told.into_iter().map(|(task, sequence)| (task, Err(sequence))));
+            }
+        }
         Ok(pasts)
+    }
+
+    /// How many events the log has of each of these tasks, where it has any. Reads the whole log: no index is kept for what
+    /// only a snapshot removed by hand needs.
+    async fn told(&self, tasks: Vec<Bson>) -> mongodb::error::Result<Vec<(DocId, i64)>> {
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let stages = [
+            doc! { "$match": { "taskId": { "$in": tasks } } },
+            doc! { "$group": { "_id": "$taskId", "told": { "$max": "$sequence" } } },
+        ];
+        let mut found = self.store.collection::<RawDocumentBuf>(names::EVENTS).aggregate(stages).await?;
+        let mut told = Vec::new();
+        while let Some(task) = found.try_next().await? {
+            let task = RawDocumentBuf::try_from(&task)?;
+            told.extend(id_of(&task).zip(task.get_i64("told").ok()));
+        }
+        Ok(told)
     }
 
     /// The next snapshots whose task may be gone; of those whose task is, tombstones.

@@ -252,3 +252,66 @@ async fn with_on_gap_stop_nothing_is_recorded_until_the_operator_decides() -> Re
     indexer.stop(SOON).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_collection_renamed_onto_the_tasks_is_compared_with_what_was_known() -> Result<()> {
+    let stack = Stack::new(Profile::TasksTracker).await?;
+    let mut indexer = start_indexer(&stack).await?;
+    let mut tasks = Vec::new();
+    for name in ["changed", "gone", "the same"] {
+        tasks.push(stack.service.create(NewTask::named(name)).await?.0.id);
+    }
+    stack.service.tasks().aggregate([doc! { "$out": "tasksCopy" }]).await?;
+    let copy = stack.db.collection::<Document>("tasksCopy");
+    copy.update_one(doc! { "_id": tasks[0] }, doc! { "$set": { "Status": 2 } }).await?;
+    copy.delete_one(doc! { "_id": tasks[1] }).await?;
+    let new = stack.service.build(NewTask::named("new"));
+    copy.insert_one(taskwire_tests::service::tracker::document(&new)?).await?;
+    let name = |collection: &str| format!("{}.{collection}", stack.db.name());
+    let command = doc! { "renameCollection": name("tasksCopy"), "to": name("tasks"), "dropTarget": true };
+    stack.db.client().database("admin").run_command(command).await?;
+
+    let gap = recovered_gap(&stack).await?;
+    assert_eq!(gap.get_str("reason")?, "renamed");
+    let told = recovered(&stack).await?;
+    let of = |task: ObjectId| names(told.get(&task.to_hex()));
+    assert_eq!((of(tasks[0]), of(tasks[1]), of(tasks[2])), (vec!["task.completed"], vec![], vec![]));
+    assert_eq!(of(new.id), ["task.created"]);
+    stack.service.set_status(new.id, Status::InProgress).await?;
+    eventually("the stream goes on", SOON, async || match events(&stack).await {
+        Ok(events) if events.len() == 6 => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
+    assert_eq!(stack.db.collection::<Document>("gaps").count_documents(doc! {}).await?, 1);
+    indexer.stop(SOON).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_reset_to_now_leaves_out_is_told_as_recovered() -> Result<()> {
+    let stack = Stack::new(Profile::TasksTracker).await?;
+    let mut indexer = start_indexer(&stack).await?;
+    let task = stack.service.create(NewTask::named("wash")).await?.0.id;
+    eventually("the first event", SOON, async || match events(&stack).await {
+        Ok(events) if events.len() == 1 => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
+    indexer.stop(SOON).await?;
+    stack.service.complete(task).await?;
+    let reset = stack.launch(Program::Indexer).arguments(&["checkpoint", "reset", "--to", "now", "--yes"]);
+    reset.run().await?.expect(0)?;
+    let mut indexer = start_indexer(&stack).await?;
+    assert_eq!(recovered_gap(&stack).await?.get_str("reason")?, "reset");
+    assert_eq!(names(recovered(&stack).await?.get(&task.to_hex())), ["task.completed"]);
+    stack.service.set_status(task, Status::Pending).await?;
+    eventually("the stream goes on", SOON, async || match events(&stack).await {
+        Ok(events) if events.len() == 3 => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
+    log_is_whole(&stack).await?;
+    indexer.stop(SOON).await?;
+    Ok(())
+}

@@ -101,3 +101,42 @@ async fn what_may_have_been_sent_and_removed_is_made_again_only_by_force() -> Re
     assert!(ran.err.contains("--since"), "{ran:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn snapshots_that_were_damaged_or_removed_are_made_anew_and_their_tasks_go_on_counting() -> Result<()> {
+    let stack = Stack::new(Profile::TasksTracker).await?;
+    let mut indexer = stack.launch(Program::Indexer).set("TASKWIRE_LEASE_MS", "500").start().await?;
+    let mut tasks = Vec::new();
+    for name in ["removed", "damaged", "untouched"] {
+        tasks.push(stack.service.create(NewTask::named(name)).await?.0.id);
+    }
+    log_matches(&stack, &stack.service.expected(), Actors::Exact).await?;
+    let snapshots = stack.db.collection::<Document>("taskSnapshots");
+    snapshots.delete_one(doc! { "_id": tasks[0] }).await?;
+    snapshots.update_one(doc! { "_id": tasks[1] }, doc! { "$unset": { "fields": "" } }).await?;
+    let ran = command(&stack, &["rebuild", "snapshots", "--yes"]).await?.expect(0)?;
+    assert!(ran.out.contains("0 events told"), "{ran:?}");
+    for task in &tasks {
+        stack.service.set_status(*task, Status::InProgress).await?;
+    }
+    log_matches(&stack, &stack.service.expected(), Actors::MayBeMissing).await?;
+    let ran = command(&stack, &["audit"]).await?.expect(0)?;
+    indexer.stop(SOON).await?;
+    assert!(!ran.out.is_empty());
+
+    let started = std::time::Instant::now();
+    let ran = command(&stack, &["rebuild", "snapshots", "--yes"]).await?.expect(1)?;
+    assert!(ran.err.contains("no indexer has begun it"), "{ran:?} after {:?}", started.elapsed());
+    indexer = start_indexer(&stack).await?;
+    eventually("it is done at the next start", SOON, async || {
+        let gaps = stack.db.collection::<Document>("gaps");
+        let done = doc! { "reason": "rebuild", "state": "recovered" };
+        match gaps.count_documents(done).await {
+            Ok(2) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    indexer.stop(SOON).await?;
+    Ok(())
+}
