@@ -107,7 +107,7 @@ impl Audit {
                 rows_of_time.push(row);
             }
             self.bar.inc((of_time.len() + rows_of_time.len()) as u64);
-            check(time, of_time, rows_of_time, &law, report);
+            check(time, &of_time, &rows_of_time, &law, report);
             *from = after(time);
         }
     }
@@ -192,12 +192,12 @@ fn seconds(date: DateTime) -> u32 {
 }
 
 /// Checks what one cluster time holds. Both come in the order of their ids.
-fn check(time: Timestamp, events: Vec<Placed<Event>>, rows: Vec<Placed<Row>>, law: &Law, report: &mut Report) {
+fn check(time: Timestamp, events: &[Placed<Event>], rows: &[Placed<Row>], law: &Law, report: &mut Report) {
     report.checked.events += events.len() as u64;
     report.checked.deliveries += rows.len() as u64;
     let at = StreamTime::new(time, StreamTime::END);
     let mut wanted = vec![false; rows.len()];
-    for Placed { id, what: event, .. } in &events {
+    for Placed { id, what: event, .. } in events {
         let Some(event) = event else {
             let event = Some(EventId::from(id.clone()));
             report.note(Kind::Unreadable, Finding { event, detail: UNREADABLE.to_owned(), ..Finding::default() });

@@ -47,10 +47,13 @@ impl<'a> Settler<'a> {
         read: Timestamp,
         report: &mut Report,
     ) -> Result<(), AuditError> {
+        if suspects.is_empty() {
+            return Ok(());
+        }
         let mut open = suspects;
         // A watcher that did not move once is not waited for again and again.
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.audit.patience);
-        while !open.is_empty() {
+        loop {
             let now = cluster_time(&self.audit.store).await?;
             let why = match self.standing(read, now).await? {
                 Standing::Passed(position) => match self.look(&open, position, now, report).await {
@@ -76,7 +79,6 @@ impl<'a> Settler<'a> {
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Ok(())
     }
 
     async fn standing(&self, read: Timestamp, now: Timestamp) -> Result<Standing, AuditError> {

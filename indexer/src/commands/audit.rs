@@ -34,6 +34,9 @@ pub struct Options {
 /// # Errors
 /// See [`CommandError`].
 pub async fn run(options: Options, context: &Context) -> Result<Outcome, CommandError> {
+    if options.since.zip(options.until).is_some_and(|(since, until)| since >= until) {
+        return Err(CommandError::Refused("--since does not lie before --until: there is nothing to audit".to_owned()));
+    }
     // Drawn on a terminal only.
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("auditing {wide_bar} {percent} %, {per_sec}, {eta} left") {
