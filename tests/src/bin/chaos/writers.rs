@@ -158,13 +158,19 @@ impl Writer {
         if task.status == waits && luck < 8 {
             return if luck < 5 { service.approve(task.id).await } else { service.reject(task.id).await };
         }
-        match luck {
-            0..3 => service.set_status(task.id, Status::InProgress).await,
-            3..5 => service.complete(task.id).await,
-            5..8 => service.request_approval(task.id).await,
-            8 if service.profile() == Profile::TasksTracker => service.set_status(task.id, Status::Overdue).await,
-            _ => service.set_status(task.id, Status::Pending).await,
+        let next = match luck {
+            0..3 => Status::InProgress,
+            3..5 => Status::Completed,
+            5..8 => waits,
+            8 if service.profile() == Profile::TasksTracker => Status::Overdue,
+            _ => Status::Pending,
+        };
+        // Nobody moves a task to where it stands; and a row that tells of no change could be taken for another's.
+        if next == task.status {
+            let edit = self.edit();
+            return self.service.edit(task.id, &edit).await;
         }
+        service.set_status(task.id, next).await
     }
 
     async fn create(&mut self) -> Result<Vec<Expected>> {
