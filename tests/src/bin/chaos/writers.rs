@@ -170,6 +170,10 @@ impl Writer {
             let edit = self.edit();
             return self.service.edit(task.id, &edit).await;
         }
+        // Back to the start from there is a rejection, which is an admin's to make.
+        if task.status == waits && next == Status::Pending {
+            return service.reject(task.id).await;
+        }
         service.set_status(task.id, next).await
     }
 
