@@ -179,7 +179,8 @@ impl TaskService {
         };
         let notes = (action == Action::CompletionRejected).then_some("Please look at it again.");
         let row = tracker::history_row(after, action, by, changes, notes);
-        self.write(Statement { collection: self.histories(), id: row.get_object_id("_id")?, what: What::Insert(row) }).await?;
+        self.write(Statement { collection: self.histories(), id: row.get_object_id("_id")?, what: What::Insert(row) })
+            .await?;
         Ok(true)
     }
 

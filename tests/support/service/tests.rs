@@ -116,7 +116,8 @@ fn failing(how: &Document) -> Document {
 async fn what_is_written_surely_is_written_once_whether_it_failed_before_or_after() {
     let mongo = Mongo::single().await.unwrap();
     let db = Db::at(&format!("{}&w=majority&readConcernLevel=majority", mongo.uri())).await.unwrap();
-    for how in [doc! { "closeConnection": true }, doc! { "writeConcernError": { "code": 64, "errmsg": "no majority" } }] {
+    for how in [doc! { "closeConnection": true }, doc! { "writeConcernError": { "code": 64, "errmsg": "no majority" } }]
+    {
         let service = TaskService::new(&db, Profile::TasksTracker).await.unwrap().surely().await.unwrap();
         let other = service.group().members[1];
         let fail = || mongo.fail_point(failing(&how));

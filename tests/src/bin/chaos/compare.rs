@@ -1,6 +1,6 @@
 //! The comparison: what the writers know against the event log, the deliveries, and what came to the receiver.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Result;
 use bson::{DateTime, Timestamp, doc};
@@ -52,8 +52,8 @@ pub(crate) async fn all(
         findings.add_for(Kind::Log, &task, difference);
     }
     check_order(&logged, findings);
-    let wanted = wanted(hooks, model, &logged);
-    deliveries::check(stage, hooks, wanted, arrivals, report, findings).await?;
+    let (wanted, unknown) = wanted(hooks, model, &logged);
+    deliveries::check(stage, hooks, (wanted, &unknown), arrivals, report, findings).await?;
     if !findings.is_empty() {
         evidence::write_down(stage, model, findings).await?;
     }
@@ -93,17 +93,22 @@ fn check_order(logged: &HashMap<String, Vec<Logged>>, findings: &mut Findings) {
     }
 }
 
-/// Every delivery that must be there. Of a task whose events differ from the expected nothing is known.
-fn wanted(hooks: &Hooks, model: &Model, logged: &HashMap<String, Vec<Logged>>) -> HashMap<String, Wanted> {
+/// Every delivery that must be there; and the tasks whose events differ from the expected, of which that is not known.
+fn wanted(
+    hooks: &Hooks,
+    model: &Model,
+    logged: &HashMap<String, Vec<Logged>>,
+) -> (HashMap<String, Wanted>, HashSet<String>) {
     let mut by_task: BTreeMap<_, Vec<&Told>> = BTreeMap::new();
     for told in &model.told {
         by_task.entry(told.expected.task).or_default().push(told);
     }
-    let mut wanted = HashMap::new();
+    let (mut wanted, mut unknown) = (HashMap::new(), HashSet::new());
     for (task, told) in by_task {
         let task = task.to_hex();
         let events = logged.get(&task).map(Vec::as_slice).unwrap_or_default();
         if events.len() != told.len() {
+            unknown.insert(task);
             continue;
         }
         for (event, told) in events.iter().zip(told) {
@@ -115,5 +120,5 @@ fn wanted(hooks: &Hooks, model: &Model, logged: &HashMap<String, Vec<Logged>>) -
             }
         }
     }
-    wanted
+    (wanted, unknown)
 }

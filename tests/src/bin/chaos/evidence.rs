@@ -15,7 +15,9 @@ use crate::writers::Model;
 /// Writes `evidence.txt` beside the logs.
 pub(crate) async fn write_down(stage: &Stage, model: &Model, findings: &Findings) -> Result<()> {
     let mut text = format!("{findings}\n");
-    for id in stage.database.collection::<Document>("watcherCheckpoints").find(doc! {}).await?.try_collect::<Vec<_>>().await? {
+    for id in
+        stage.database.collection::<Document>("watcherCheckpoints").find(doc! {}).await?.try_collect::<Vec<_>>().await?
+    {
         writeln!(text, "checkpoint {id}")?;
     }
     for task in findings.tasks() {

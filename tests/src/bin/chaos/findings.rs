@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// How many of each kind are shown.
+/// How many of each kind are shown, and how much of each.
 const SHOWN: usize = 15;
+const CHARACTERS: usize = 600;
 /// Of how many tasks evidence is kept.
 const TASKS: usize = 10;
 
@@ -64,10 +65,14 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    pub(crate) fn add(&mut self, kind: Kind, what: String) {
+    pub(crate) fn add(&mut self, kind: Kind, mut what: String) {
         let (count, shown) = self.kinds.entry(kind).or_default();
         *count += 1;
         if shown.len() < SHOWN {
+            if let Some((end, _)) = what.char_indices().nth(CHARACTERS) {
+                what.truncate(end);
+                what.push('…');
+            }
             shown.push(what);
         }
     }

@@ -72,11 +72,20 @@ impl fmt::Display for Report {
         writeln!(f, "deliveries          {}", self.deliveries)?;
         writeln!(f, "attempts            {}, of which {} reached the receiver", self.attempts, self.requests)?;
         writeln!(f, "refused, came again {}", self.repeats_refused)?;
-        writeln!(f, "duplicates          {} (interrupted {}, success not seen by the sender {})",
-            self.duplicates_interrupted + self.duplicates_unseen, self.duplicates_interrupted, self.duplicates_unseen)?;
+        writeln!(
+            f,
+            "duplicates          {} (interrupted {}, success not seen by the sender {})",
+            self.duplicates_interrupted + self.duplicates_unseen,
+            self.duplicates_interrupted,
+            self.duplicates_unseen
+        )?;
         writeln!(f, "longest to the log  {:.1} s", self.longest_to_log_ms as f64 / 1000.0)?;
-        writeln!(f, "quiet               position {:.1} s, queue {:.1} s after the last write",
-            self.position_after_ms as f64 / 1000.0, self.queue_empty_after_ms as f64 / 1000.0)?;
+        writeln!(
+            f,
+            "quiet               position {:.1} s, queue {:.1} s after the last write",
+            self.position_after_ms as f64 / 1000.0,
+            self.queue_empty_after_ms as f64 / 1000.0
+        )?;
         writeln!(f, "findings            {}", self.findings)
     }
 }

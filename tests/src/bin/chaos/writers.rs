@@ -228,7 +228,10 @@ impl Writer {
         let rng = &mut self.rng;
         match rng.random_range(0..6u8) {
             0 => Edit::name(&format!("Renamed {}", rng.random_range(0..100_000))),
-            1 => Edit { description: Some(rng.random_ratio(1, 2).then(|| "Another text.".to_owned())), ..Edit::default() },
+            1 => Edit {
+                description: Some(rng.random_ratio(1, 2).then(|| "Another text.".to_owned())),
+                ..Edit::default()
+            },
             2 => {
                 let days = rng.random_range(1..30);
                 let due = DateTime::from_millis(DateTime::now().timestamp_millis() + days * 86_400_000);
