@@ -45,6 +45,6 @@ pub(crate) async fn write_down(stage: &Stage, model: &Model, findings: &Findings
             writeln!(text, "oplog: {entry}")?;
         }
     }
-    std::fs::write(stage.file("evidence.txt"), text)?;
+    std::fs::write(stage.log_directory().join("evidence.txt"), text)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bson::{Document, doc};
 use clap::ValueEnum;
 use rand::Rng;
@@ -109,18 +109,30 @@ pub(crate) async fn play(plan: &Plan, stage: &mut Stage, findings: &mut Findings
     }
 }
 
-/// A program that ended by itself is a finding; another takes its place.
+/// A program that ended by itself is a finding, unless it gave up at its start for want of a database; another takes its
+/// place, as a supervisor would see to.
 pub(crate) fn look_for_the_dead(stage: &mut Stage, findings: &mut Findings) -> Result<()> {
     for number in 0..stage.indexers.len() {
         if let Some(end) = stage.indexers[number].ended()? {
-            findings.add(Kind::Program, format!("an indexer ended by itself: {end}"));
+            if gave_up_at_start(&stage.indexers[number]) {
+                say(&format!("an indexer gave up at its start: {end}"));
+            } else {
+                findings.add(Kind::Program, format!("an indexer ended by itself: {end}"));
+            }
             stage.indexers[number] = stage.indexer().spawn()?;
         }
     }
     if let Some(end) = stage.api.ended()? {
-        anyhow::bail!("the API ended by itself: {end}");
+        bail!("the API ended by itself: {end}");
     }
     Ok(())
+}
+
+/// Its last line then names the program and the cause.
+fn gave_up_at_start(indexer: &Process) -> bool {
+    let log = indexer.log();
+    let last = log.lines().last().unwrap_or_default();
+    last.starts_with("taskwire-indexer: ") && !last.contains("the dispatcher broke")
 }
 
 async fn strike(stage: &mut Stage, now: &[Fault], rng: &mut StdRng, findings: &mut Findings) -> Result<()> {

@@ -213,6 +213,7 @@ async fn play(plan: &Plan, stage: &mut Stage) -> Result<(Report, Findings)> {
     let mut report = Report::new(plan, played, &model, calm);
     compare::all(stage, &hooks, &model, &arrivals, &mut report, &mut findings).await?;
     quiet::stop_programs(stage, &mut findings).await?;
+    quiet::read_logs(stage, &mut findings)?;
     report.findings = findings.count();
     Ok((report, findings))
 }

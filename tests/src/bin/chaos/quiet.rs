@@ -1,5 +1,7 @@
 //! After the faults: everything mended, and waiting until nothing is left to do.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -13,10 +15,13 @@ use tokio::time::{sleep, timeout};
 use crate::findings::{Findings, Kind};
 use crate::hooks::Hooks;
 use crate::stage::Stage;
-use crate::{Plan, faults, say};
+use crate::{Plan, faults, say, writers};
 
 /// How long audit may take.
 const AUDIT: Duration = Duration::from_secs(300);
+
+/// The first words of a panic's message, of edited tasks' names, and of secrets.
+const NEVER_LOGGED: [&str; 3] = ["panicked at", writers::RENAMED, "whsec_"];
 
 /// How quiet came.
 #[derive(Debug, Default, Clone, Copy)]
@@ -129,6 +134,25 @@ pub(crate) async fn stop_programs(stage: &mut Stage, findings: &mut Findings) ->
             Ok(Some(0)) => {}
             Ok(code) => findings.add(Kind::Program, format!("a program ended with {code:?} at SIGTERM")),
             Err(error) => findings.add(Kind::Program, format!("{error:#}")),
+        }
+    }
+    Ok(())
+}
+
+/// No program may have panicked, or logged a task's text or a secret.
+pub(crate) fn read_logs(stage: &Stage, findings: &mut Findings) -> Result<()> {
+    let own = format!("-{}-", std::process::id());
+    for entry in std::fs::read_dir(stage.log_directory())? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !name.starts_with("taskwire-") || !name.contains(&own) {
+            continue;
+        }
+        for line in BufReader::new(File::open(&path)?).lines() {
+            let line = line?;
+            if let Some(word) = NEVER_LOGGED.into_iter().find(|word| line.contains(word)) {
+                findings.add(Kind::Program, format!("{name} holds {word:?}: {line}"));
+            }
         }
     }
     Ok(())

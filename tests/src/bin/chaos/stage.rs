@@ -94,9 +94,9 @@ impl Stage {
         Ok(self.log_directory.clone())
     }
 
-    /// A file beside the logs.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.log_directory.join(name)
+    /// Where logs and evidence go.
+    pub(crate) fn log_directory(&self) -> &Path {
+        &self.log_directory
     }
 }
 

@@ -25,6 +25,9 @@ const TASKS: usize = 25;
 /// Deleted tasks that may come back.
 const GRAVES: usize = 10;
 
+/// Begins the name of a task that was edited.
+pub(crate) const RENAMED: &str = "Renamed by a person";
+
 /// An event that must be told.
 #[derive(Debug)]
 pub(crate) struct Told {
@@ -227,7 +230,7 @@ impl Writer {
     fn edit(&mut self) -> Edit {
         let rng = &mut self.rng;
         match rng.random_range(0..6u8) {
-            0 => Edit::name(&format!("Renamed {}", rng.random_range(0..100_000))),
+            0 => Edit::name(&format!("{RENAMED} {}", rng.random_range(0..100_000))),
             1 => Edit {
                 description: Some(rng.random_ratio(1, 2).then(|| "Another text.".to_owned())),
                 ..Edit::default()
