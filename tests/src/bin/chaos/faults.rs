@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use rand::Rng;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use taskwire_tests::process::Launch;
 use taskwire_tests::{Mongo, Process, Receiver, eventually};
 use tokio::sync::Mutex;
@@ -83,22 +84,45 @@ impl Fault {
     }
 }
 
+/// What is played and when, from the seed alone.
+#[derive(Debug)]
+struct Draws {
+    kinds: Vec<Fault>,
+    /// Kinds that were not drawn yet: each comes once before any comes again.
+    fresh: Vec<Fault>,
+    rng: StdRng,
+}
+
+impl Draws {
+    fn new(kinds: &[Fault], mut rng: StdRng) -> Self {
+        let mut fresh = kinds.to_vec();
+        fresh.shuffle(&mut rng);
+        Self { kinds: kinds.to_vec(), fresh, rng }
+    }
+
+    /// The pause before the next faults, and one of them or two in different places.
+    fn next(&mut self) -> (Duration, Vec<Fault>) {
+        let pause = Duration::from_millis(self.rng.random_range(800..4000));
+        let fresh = self.fresh.pop();
+        let first = fresh.or_else(|| Fault::draw(&mut self.rng, self.kinds.iter().copied()));
+        let elsewhere = self.kinds.iter().copied().filter(|fault| Some(fault.place()) != first.map(Fault::place));
+        let second = if self.rng.random_ratio(1, 4) { Fault::draw(&mut self.rng, elsewhere) } else { None };
+        (pause, [first, second].into_iter().flatten().collect())
+    }
+}
+
 /// Plays faults for the plan's duration; how many of each.
 pub(crate) async fn play(plan: &Plan, stage: &mut Stage, findings: &mut Findings) -> Result<BTreeMap<Fault, u32>> {
-    let mut rng = plan.rng(2);
+    let (mut draws, mut rng) = (Draws::new(&plan.faults, plan.rng(2)), plan.rng(3));
     let mut played = BTreeMap::new();
     let begun = Instant::now();
     loop {
-        let pause = Duration::from_millis(rng.random_range(800..4000));
+        let (pause, now) = draws.next();
         let left = plan.duration.saturating_sub(begun.elapsed());
         sleep(pause.min(left)).await;
         if begun.elapsed() >= plan.duration {
             return Ok(played);
         }
-        let Some(first) = Fault::draw(&mut rng, plan.faults.iter().copied()) else { continue };
-        let elsewhere = plan.faults.iter().copied().filter(|fault| fault.place() != first.place());
-        let second = if rng.random_ratio(1, 4) { Fault::draw(&mut rng, elsewhere) } else { None };
-        let now: Vec<Fault> = [Some(first), second].into_iter().flatten().collect();
         let names: Vec<String> = now.iter().map(|fault| fault.name()).collect();
         say(&format!("{:6.1} s  {}", begun.elapsed().as_secs_f64(), names.join(" and ")));
         look_for_the_dead(stage, findings)?;
@@ -268,4 +292,22 @@ async fn on_receiver(fault: Option<Fault>, receiver: &Arc<Mutex<Receiver>>, rng:
         receiver.lock().await.listen_again().await.map_err(|error| format!("{error:#}"))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_faults_and_each_kind_comes_once_before_any_comes_again() {
+        let kinds = Fault::value_variants();
+        let draws = || Draws::new(kinds, StdRng::seed_from_u64(4));
+        let (mut one, mut other) = (draws(), draws());
+        let mut firsts = std::collections::BTreeSet::new();
+        for _ in kinds {
+            let (pause, faults) = one.next();
+            assert_eq!((pause, faults.clone()), other.next());
+            assert!(firsts.insert(faults[0]), "{faults:?}");
+        }
+    }
 }
