@@ -26,7 +26,7 @@ pub use verify::{hex_signature, verify};
 
 use crate::eventually;
 use crate::expected::Observed;
-use answer::Body;
+use answer::{Body, Mix};
 use record::Log;
 
 /// The most that is read of a request.
@@ -41,6 +41,8 @@ struct Hook {
     script: VecDeque<Answer>,
     /// The answer once the script is played; `None`: 204.
     usual: Option<Answer>,
+    /// Goes before the usual answer.
+    mix: Option<Mix>,
 }
 
 #[derive(Debug)]
@@ -122,7 +124,15 @@ impl Receiver {
 
     /// What a path answers once its script is played. It is 204 from the start.
     pub fn always(&self, path: &str, answer: Answer) {
-        self.shared.hooks().entry(path.to_owned()).or_default().usual = Some(answer);
+        let mut hooks = self.shared.hooks();
+        let hook = hooks.entry(path.to_owned()).or_default();
+        (hook.usual, hook.mix) = (Some(answer), None);
+    }
+
+    /// What a path answers once its script is played: one of these, picked by weight, until [`Self::always`] says
+    /// otherwise.
+    pub fn mix(&self, path: &str, seed: u64, answers: Vec<(u32, Answer)>) {
+        self.shared.hooks().entry(path.to_owned()).or_default().mix = Some(Mix::new(seed, answers));
     }
 
     /// Closes the port and every connection: further calls are refused.
@@ -270,8 +280,9 @@ fn take_in(shared: &Shared, path: &str, headers: HeaderMap, body: Bytes, at: Sys
     let (secrets, answer) = {
         let mut hooks = shared.hooks();
         let hook = hooks.entry(path.to_owned()).or_default();
-        let usual = || hook.usual.clone().unwrap_or(Answer::Status(204));
-        let answer = hook.script.pop_front().unwrap_or_else(usual);
+        let scripted = hook.script.pop_front();
+        let mixed = scripted.or_else(|| hook.mix.as_mut().and_then(Mix::pick));
+        let answer = mixed.or_else(|| hook.usual.clone()).unwrap_or(Answer::Status(204));
         (hook.secrets.clone(), answer)
     };
     let verdict = verify(&secrets, &headers, &body);

@@ -9,6 +9,7 @@ pub mod camel;
 mod group;
 mod operations;
 mod oracle;
+mod sure;
 mod swap;
 pub mod task;
 pub mod tracker;
@@ -18,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use bson::oid::ObjectId;
 use bson::{Document, doc};
-use mongodb::{Client, ClientSession, Collection, Database};
+use mongodb::{Client, Collection, Database};
 
 pub use group::Group;
 pub use operations::NewTask;
@@ -27,6 +28,7 @@ pub use tracker::Action;
 
 use crate::expected::Expected;
 use oracle::{Write, events_of};
+use sure::{Statement, Sure, What};
 
 /// The service, writing for one group.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub struct TaskService {
     profile: Profile,
     group: Group,
     expected: Mutex<Vec<Expected>>,
+    sure: Option<tokio::sync::Mutex<Sure>>,
 }
 
 /// Who did a write, and whether a history row says so.
@@ -57,7 +60,26 @@ impl TaskService {
     /// A service that writes for a group that exists.
     #[must_use]
     pub fn for_group(database: &Database, profile: Profile, group: Group) -> Self {
-        Self { database: database.clone(), profile, group, expected: Mutex::default() }
+        Self { database: database.clone(), profile, group, expected: Mutex::default(), sure: None }
+    }
+
+    /// The same, where each write goes on until it is known to stand, however often the database fails over: then what
+    /// must follow is known too. An event's expected actor is who really did the write, whether or not a row tells. The
+    /// database's client must ask for majority in reads and writes.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn surely(self) -> Result<Self> {
+        let sure = Sure::new(self.client()).await?;
+        Ok(Self { sure: Some(tokio::sync::Mutex::new(sure)), ..self })
+    }
+
+    /// How many writes met an error and had to be looked for.
+    pub async fn doubts(&self) -> u64 {
+        match &self.sure {
+            Some(sure) => sure.lock().await.doubts(),
+            None => 0,
+        }
     }
 
     /// The group and its people.
@@ -100,7 +122,10 @@ impl TaskService {
     /// # Errors
     /// When it is not there or not in the profile's form.
     pub async fn task(&self, id: ObjectId) -> Result<Task> {
-        let document = self.tasks().find_one(doc! { "_id": id }).await?;
+        let document = match &self.sure {
+            Some(sure) => sure.lock().await.find(&self.tasks(), doc! { "_id": id }).await?,
+            None => self.tasks().find_one(doc! { "_id": id }).await?,
+        };
         let document = document.with_context(|| format!("there is no task {id}"))?;
         match self.profile {
             Profile::TasksTracker => tracker::task(&document),
@@ -113,12 +138,20 @@ impl TaskService {
         self.database.client()
     }
 
+    /// Makes one write; surely, where the service writes so.
+    async fn write(&self, statement: Statement) -> Result<()> {
+        match &self.sure {
+            Some(sure) => sure.lock().await.write(&statement).await,
+            None => Ok(statement.run(None).await?),
+        }
+    }
+
     /// Writes a task's next state and then its history row, and notes what must follow.
     async fn change(&self, before: &Task, after: &Task, action: Action, hand: Hand) -> Result<Vec<Expected>> {
-        self.store(before, after, action, hand.by, None).await?;
+        self.write(self.next_state(before, after, action, hand.by)?).await?;
         let row = if hand.leaves_row { self.leave_row(before, after, action, hand.by).await } else { Ok(false) };
         // The task's write stands even if the row's failed: then nobody is told to have done it.
-        let is_told = self.profile == Profile::CamelCase || *row.as_ref().unwrap_or(&false);
+        let is_told = self.profile == Profile::CamelCase || self.sure.is_some() || *row.as_ref().unwrap_or(&false);
         let actor = is_told.then_some(hand.by);
         let write = Write { profile: self.profile, before: Some(before), after, actor, swapped_with: None };
         let events = self.expect(events_of(&write));
@@ -126,34 +159,13 @@ impl TaskService {
         Ok(events)
     }
 
-    /// The task's own write, in a transaction if a session is given.
-    async fn store(
-        &self,
-        before: &Task,
-        after: &Task,
-        action: Action,
-        by: ObjectId,
-        session: Option<&mut ClientSession>,
-    ) -> Result<(), mongodb::error::Error> {
-        let (tasks, filter) = (self.tasks(), doc! { "_id": after.id });
-        match self.profile {
-            Profile::TasksTracker => {
-                let document = tracker::document(after).map_err(mongodb::error::Error::custom)?;
-                let write = tasks.replace_one(filter, document);
-                match session {
-                    Some(session) => write.session(session).await,
-                    None => write.await,
-                }
-            }
-            Profile::CamelCase => {
-                let write = tasks.update_one(filter, camel::update(before, after, action_name(action), by));
-                match session {
-                    Some(session) => write.session(session).await,
-                    None => write.await,
-                }
-            }
-        }
-        .map(drop)
+    /// The write that brings a task to its next state.
+    fn next_state(&self, before: &Task, after: &Task, action: Action, by: ObjectId) -> Result<Statement> {
+        let what = match self.profile {
+            Profile::TasksTracker => What::Replace(tracker::document(after)?),
+            Profile::CamelCase => What::Update(camel::update(before, after, action_name(action), by)),
+        };
+        Ok(Statement { collection: self.tasks(), id: after.id, what })
     }
 
     /// Inserts the history row; false where the profile has none.
@@ -166,7 +178,9 @@ impl TaskService {
             _ => tracker::changes(before, after),
         };
         let notes = (action == Action::CompletionRejected).then_some("Please look at it again.");
-        self.histories().insert_one(tracker::history_row(after, action, by, changes, notes)).await?;
+        let row = tracker::history_row(after, action, by, changes, notes);
+        self.write(Statement { collection: self.histories(), id: row.get_object_id("_id")?, what: What::Insert(row) })
+            .await?;
         Ok(true)
     }
 

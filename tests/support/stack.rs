@@ -73,12 +73,20 @@ impl Stack {
 /// A program with settings for this database and targets on this machine.
 #[must_use]
 pub fn launch(program: Program, uri: &str, database: &str, profile: Profile) -> Launch {
-    Launch::new(program)
-        .set("TASKWIRE_MONGODB_URI", uri)
-        .set("TASKWIRE_DATABASE", database)
-        .set("TASKWIRE_MAPPING", profile.name())
-        .set("TASKWIRE_MASTER_KEY", MASTER_KEY)
-        .set("TASKWIRE_JWT_SECRET", JWT_SECRET)
-        .set("TASKWIRE_TARGET_ALLOWLIST", "127.0.0.0/8,::1/128")
-        .set("TASKWIRE_ALLOW_HTTP_TARGETS", "true")
+    let with = |launch: Launch, (variable, value): (&str, String)| launch.set(variable, &value);
+    settings(uri, database, profile).into_iter().fold(Launch::new(program), with)
+}
+
+/// Settings for this database and targets on this machine, for any program or command.
+#[must_use]
+pub fn settings(uri: &str, database: &str, profile: Profile) -> [(&'static str, String); 7] {
+    [
+        ("TASKWIRE_MONGODB_URI", uri.to_owned()),
+        ("TASKWIRE_DATABASE", database.to_owned()),
+        ("TASKWIRE_MAPPING", profile.name().to_owned()),
+        ("TASKWIRE_MASTER_KEY", MASTER_KEY.to_owned()),
+        ("TASKWIRE_JWT_SECRET", JWT_SECRET.to_owned()),
+        ("TASKWIRE_TARGET_ALLOWLIST", "127.0.0.0/8,::1/128".to_owned()),
+        ("TASKWIRE_ALLOW_HTTP_TARGETS", "true".to_owned()),
+    ]
 }

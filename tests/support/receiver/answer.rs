@@ -8,6 +8,8 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::Response;
 use hyper::body::{Bytes, Frame};
 use hyper::header::CONTENT_LENGTH;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 pub(super) type Body = UnsyncBoxBody<Bytes, BreakOff>;
 
@@ -105,6 +107,31 @@ impl Answer {
             Self::Close | Self::After(..) => Err(BreakOff),
             Self::Hang => std::future::pending().await,
         }
+    }
+}
+
+/// Answers picked at random, each as often as its weight says; the same seed gives the same picks.
+#[derive(Debug)]
+pub(super) struct Mix {
+    pub(super) answers: Vec<(u32, Answer)>,
+    rng: StdRng,
+}
+
+impl Mix {
+    pub(super) fn new(seed: u64, answers: Vec<(u32, Answer)>) -> Self {
+        Self { answers, rng: StdRng::seed_from_u64(seed) }
+    }
+
+    /// `None` where nothing has a weight.
+    pub(super) fn pick(&mut self) -> Option<Answer> {
+        let all: u32 = self.answers.iter().map(|(weight, _)| weight).sum();
+        let mut left = if all == 0 { 0 } else { self.rng.random_range(0..all) };
+        let picked = self.answers.iter().find(|(weight, _)| {
+            let here = left < *weight;
+            left = left.saturating_sub(*weight);
+            here
+        });
+        picked.map(|(_, answer)| answer.clone())
     }
 }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bson::oid::ObjectId;
-use bson::{DateTime, Document, doc};
+use bson::{DateTime, doc};
 
 use super::oracle::{Write, events_of};
+use super::sure::{Statement, What};
 use super::task::{NOBODY, Review};
 use super::{Action, Edit, Hand, Profile, Status, Task, TaskService, camel, tracker};
 use crate::expected::Expected;
@@ -65,21 +66,31 @@ impl TaskService {
     /// # Errors
     /// The driver's.
     pub async fn create(&self, new: NewTask) -> Result<(Task, Vec<Expected>)> {
-        let by = self.group.admin;
         let task = self.build(new);
+        let events = self.insert(&task).await?;
+        Ok((task, events))
+    }
+
+    /// Inserts this task, with an id that may have been used and deleted before; otherwise like [`Self::create`].
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn insert(&self, task: &Task) -> Result<Vec<Expected>> {
+        let by = self.group.admin;
         let document = match self.profile {
-            Profile::TasksTracker => tracker::document(&task)?,
-            Profile::CamelCase => camel::document(&task),
+            Profile::TasksTracker => tracker::document(task)?,
+            Profile::CamelCase => camel::document(task),
         };
-        self.tasks().insert_one(document).await?;
+        self.write(Statement { collection: self.tasks(), id: task.id, what: What::Insert(document) }).await?;
         // Who created it stands in the task: no row is needed to tell.
-        let write = Write { profile: self.profile, before: None, after: &task, actor: Some(by), swapped_with: None };
+        let write = Write { profile: self.profile, before: None, after: task, actor: Some(by), swapped_with: None };
         let events = self.expect(events_of(&write));
-        self.leave_row(&task, &task, Action::Created, by).await?;
+        self.leave_row(task, task, Action::Created, by).await?;
         let notice = doc! { "taskId": task.id, "text": format!("{} was added", task.name), "at": DateTime::now() };
         let update = doc! { "$set": { "updatedAt": DateTime::now() }, "$push": { "notifications": notice } };
-        self.database.collection::<Document>("groups").update_one(doc! { "_id": self.group.id }, update).await?;
-        Ok((task, events))
+        let groups = self.database.collection("groups");
+        self.write(Statement { collection: groups, id: self.group.id, what: What::Update(update) }).await?;
+        Ok(events)
     }
 
     /// The task that [`Self::create`] would insert.
@@ -237,7 +248,7 @@ impl TaskService {
     /// The driver's, or when there is no such task.
     pub async fn delete(&self, id: ObjectId) -> Result<()> {
         let task = self.task(id).await?;
-        self.tasks().delete_one(doc! { "_id": id }).await?;
+        self.write(Statement { collection: self.tasks(), id, what: What::Delete }).await?;
         self.leave_row(&task, &task, Action::Deleted, self.group.admin).await?;
         Ok(())
     }

@@ -7,6 +7,7 @@ use mongodb::error::TRANSIENT_TRANSACTION_ERROR;
 use mongodb::{ClientSession, Collection};
 
 use super::oracle::{Write, events_of};
+use super::sure::{Statement, What};
 use super::{Action, Profile, Task, TaskService};
 use crate::expected::Expected;
 
@@ -35,15 +36,7 @@ impl TaskService {
         let after: Vec<Task> =
             before.iter().zip(&givers).map(|(task, giver)| Task { assignee: giver.assignee, ..task.clone() }).collect();
         let request = self.open_request(&before).await?;
-        let mut session = self.client().start_session().await?;
-        let mut tries = 0;
-        while let Err(error) = self.swap_once(&mut session, &before, &after, request).await {
-            tries += 1;
-            if tries == TRIES || !error.contains_label(TRANSIENT_TRANSACTION_ERROR) {
-                return Err(error).context("the swap's transaction failed");
-            }
-            session.abort_transaction().await.ok();
-        }
+        self.swap_in_transaction(&before, &after, request).await?;
         let mut events = Vec::new();
         for ((before, after), giver) in before.iter().zip(&after).zip(&givers) {
             let swapped_with = Some(giver.id);
@@ -87,25 +80,39 @@ impl TaskService {
             "approvedBy": Bson::Null,
             "createdAt": DateTime::now(),
         };
-        self.requests().insert_one(request).await?;
+        self.write(Statement { collection: self.requests(), id, what: What::Insert(request) }).await?;
         Ok(Some(id))
     }
 
-    async fn swap_once(
-        &self,
-        session: &mut ClientSession,
-        before: &[Task],
-        after: &[Task],
-        request: Option<ObjectId>,
-    ) -> Result<(), mongodb::error::Error> {
-        session.start_transaction().await?;
-        for (before, after) in before.iter().zip(after) {
-            self.store(before, after, Action::Reassigned, self.group.admin, Some(session)).await?;
+    async fn swap_in_transaction(&self, before: &[Task], after: &[Task], request: Option<ObjectId>) -> Result<()> {
+        let approver = self.group.admin;
+        let tasks = before.iter().zip(after);
+        let moves = tasks.map(|(before, after)| self.next_state(before, after, Action::Reassigned, approver));
+        let mut statements: Vec<Statement> = moves.collect::<Result<_>>()?;
+        if let Some(id) = request {
+            let granted = doc! { "$set": { "status": "Approved", "approvedBy": approver } };
+            statements.push(Statement { collection: self.requests(), id, what: What::Update(granted) });
         }
-        if let Some(request) = request {
-            let granted = doc! { "$set": { "status": "Approved", "approvedBy": self.group.admin } };
-            self.requests().update_one(doc! { "_id": request }, granted).session(&mut *session).await?;
+        if let Some(sure) = &self.sure {
+            return sure.lock().await.write_together(&statements).await;
         }
-        session.commit_transaction().await
+        let mut session = self.client().start_session().await?;
+        let mut tries = 0;
+        while let Err(error) = swap_once(&mut session, &statements).await {
+            tries += 1;
+            if tries == TRIES || !error.contains_label(TRANSIENT_TRANSACTION_ERROR) {
+                return Err(error).context("the swap's transaction failed");
+            }
+            session.abort_transaction().await.ok();
+        }
+        Ok(())
     }
+}
+
+async fn swap_once(session: &mut ClientSession, statements: &[Statement]) -> Result<(), mongodb::error::Error> {
+    session.start_transaction().await?;
+    for statement in statements {
+        statement.run(Some(&mut *session)).await?;
+    }
+    session.commit_transaction().await
 }

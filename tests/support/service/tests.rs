@@ -3,7 +3,7 @@ use futures::TryStreamExt;
 use taskwire::model::EventKind;
 
 use super::*;
-use crate::mongo::Db;
+use crate::mongo::{Db, Mongo};
 
 /// Names and types of the service's task class; it refuses any other field.
 const TASK_FIELDS: [(&str, ElementType); 13] = [
@@ -102,4 +102,42 @@ async fn every_write_but_the_first_is_a_replace_and_is_followed_by_its_row_with_
     let changes = row.get_document("Changes").unwrap();
     assert_eq!(*changes, doc! { "OldStatus": "Pending", "NewStatus": "Completed" });
     assert_eq!(row.get_object_id("ChangedByUserId").unwrap(), task.assignee);
+}
+
+/// The next writes fail: some before they are made, some after.
+fn failing(how: &Document) -> Document {
+    let mut data = doc! { "failCommands": ["insert", "update", "delete", "commitTransaction"] };
+    data.extend(how.clone());
+    // The driver tries twice by itself.
+    doc! { "configureFailPoint": "failCommand", "mode": { "times": 3 }, "data": data }
+}
+
+#[tokio::test]
+async fn what_is_written_surely_is_written_once_whether_it_failed_before_or_after() {
+    let mongo = Mongo::single().await.unwrap();
+    let db = Db::at(&format!("{}&w=majority&readConcernLevel=majority", mongo.uri())).await.unwrap();
+    for how in [doc! { "closeConnection": true }, doc! { "writeConcernError": { "code": 64, "errmsg": "no majority" } }]
+    {
+        let service = TaskService::new(&db, Profile::TasksTracker).await.unwrap().surely().await.unwrap();
+        let other = service.group().members[1];
+        let fail = || mongo.fail_point(failing(&how));
+        let mut stream = service.tasks().watch().await.unwrap();
+        fail().await.unwrap();
+        let a = service.create(NewTask::named("a")).await.unwrap().0.id;
+        let b = service.create(NewTask::named("b").assigned_to(other)).await.unwrap().0.id;
+        fail().await.unwrap();
+        service.edit(a, &Edit::difficulty(5)).await.unwrap();
+        fail().await.unwrap();
+        service.swap(a, b).await.unwrap();
+        fail().await.unwrap();
+        service.delete(b).await.unwrap();
+        service.delete(a).await.unwrap();
+        assert!(service.doubts().await >= 4, "{}", service.doubts().await);
+        let mut seen = Vec::new();
+        while seen.len() < 7 {
+            let next = tokio::time::timeout(std::time::Duration::from_secs(30), stream.try_next()).await;
+            seen.push(format!("{:?}", next.unwrap().unwrap().unwrap().operation_type));
+        }
+        assert_eq!(seen, ["Insert", "Insert", "Replace", "Replace", "Replace", "Delete", "Delete"]);
+    }
 }

@@ -76,12 +76,13 @@ async fn ask(store: &Store, seat: &Seat) -> Result<Timestamp, CommandError> {
 /// Follows it; the record of what was found, or `None` if nobody begins.
 async fn follow(store: &Store, from: Timestamp) -> Result<Option<Gap>, CommandError> {
     let asked = Instant::now();
+    let gaps = store.collection::<Gap>(names::GAPS);
     let template = "{bar:30} {percent} %  {human_pos} of about {human_len} tasks, {per_sec}, {eta} left";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(0).with_style(style);
     loop {
-        let newest = store.collection::<Gap>(names::GAPS).find_one(doc! { "reason": "rebuild", "from": from });
-        let gap = newest.sort(doc! { "to": -1 }).await?;
+        let newest = doc! { "reason": "rebuild", "from": from };
+        let gap = gaps.find_one(newest).sort(doc! { "to": -1 }).await?;
         let waits = matches!(
             Checkpoint::read(store).await?.and_then(|checkpoint| checkpoint.gap),
             Some(Wanted::Requested { .. })
