@@ -18,7 +18,7 @@ use crate::lag::Tracker;
 use crate::lease::{self, Held};
 use crate::record::{RecordError, Recorder};
 use crate::tail::{Tail, TailEnd, TailOptions};
-use crate::trouble::StreamEnd;
+use crate::trouble::{StreamEnd, describe};
 use crate::watch;
 
 /// A tail that lasted so long was no false start: the next trouble is waited for from the shortest pause on.
@@ -70,7 +70,7 @@ impl Leader {
                     self.tracker.forget();
                 }
                 Err(error) => {
-                    self.not_ready(format!("standing by: the database cannot be used: {}", error.kind), false);
+                    self.not_ready(format!("standing by: the database cannot be used: {}", describe(&error)), false);
                     wait(&mut pause, &stop).await;
                 }
             }
@@ -160,7 +160,8 @@ impl Leader {
         let versions = load_versions(&self.store, position.time).await?;
         self.clock.calibrate(&self.store.db).await?;
         let (store, clock, dispatcher) = (self.store.clone(), self.clock.clone(), self.dispatcher.clone());
-        let recorder = Recorder::new(store, Arc::clone(mapping), clock, &checkpoint, hash, session, dispatcher);
+        let recorder = Recorder::new(store, Arc::clone(mapping), clock, &checkpoint, hash, session, dispatcher)
+            .telling(self.status.clone());
         let options = TailOptions {
             batch_max: self.settings.batch_max,
             actor_wait: self.settings.actor_wait,

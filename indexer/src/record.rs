@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backoff::ExponentialBackoffBuilder;
 use backoff::backoff::Backoff;
+use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use bson::raw::cstr;
 use bson::{DateTime, RawArrayBuf, RawDocumentBuf, doc, oid::ObjectId, rawdoc};
 use mongodb::error::{Error, ErrorKind, UNKNOWN_TRANSACTION_COMMIT_RESULT};
@@ -18,13 +18,14 @@ use mongodb::{ClientSession, Collection};
 use taskwire::mapping::Mapping;
 use taskwire::model::{Delivery, DeliveryId, DeliveryStatus, EventId, Ordering, StreamTime, TaskEvent};
 use taskwire::store::{ServerClock, Store, names};
+use taskwire::telemetry::{Readiness, StatusBoard};
 
 use crate::checkpoint::{Checkpoint, WATCHER};
 use crate::dispatch::{DispatchHandle, HandedOver, LeaseGrant, Slot};
 use crate::judge::{Part, Quarantined};
-use crate::large::without_documents;
+use crate::large::storable;
 use crate::progress::Position;
-use crate::trouble::Trouble;
+use crate::trouble::{Said, Trouble, describe};
 
 /// What is recorded at once.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ pub enum RecordError {
         epoch: i64,
     },
     /// Waiting does not help.
-    #[error("recording failed: {}", .0.kind)]
+    #[error("recording failed: {}", describe(.0))]
     Database(#[from] Error),
     /// The server refused a statement.
     #[error("recording into {collection} failed: {message} (code {code})")]
@@ -73,6 +74,10 @@ pub struct Recorder {
     pipeline: String,
     session: ClientSession,
     dispatcher: Option<DispatchHandle>,
+    status: Option<StatusBoard>,
+    /// What the board showed before a batch had to wait.
+    before: Option<Readiness>,
+    said: Said,
 }
 
 /// A batch as documents, ready to be written as often as it takes.
@@ -82,6 +87,7 @@ struct Documents {
     deliveries: Vec<Row>,
     snapshots: Vec<RawDocumentBuf>,
     versions: Vec<RawDocumentBuf>,
+    /// Statements.
     quarantined: Vec<RawDocumentBuf>,
 }
 
@@ -110,7 +116,14 @@ impl Recorder {
         dispatcher: Option<DispatchHandle>,
     ) -> Self {
         let (epoch, batch) = (checkpoint.epoch, checkpoint.batch);
-        Self { store, mapping, clock, epoch, batch, pipeline, session, dispatcher }
+        let said = Said::default();
+        Self { store, mapping, clock, epoch, batch, pipeline, session, dispatcher, status: None, before: None, said }
+    }
+
+    /// The same, which shows on this board why a batch has to wait.
+    #[must_use]
+    pub fn telling(self, status: StatusBoard) -> Self {
+        Self { status: Some(status), ..self }
     }
 
     /// Records a batch, trying again for as long as that can help, and hands over to this process's dispatcher what it
@@ -125,12 +138,8 @@ impl Recorder {
             }
         }
         let mut documents = self.documents(batch)?;
-        let mut pause = ExponentialBackoffBuilder::new()
-            .with_initial_interval(Duration::from_millis(20))
-            .with_max_interval(Duration::from_secs(2))
-            .with_max_elapsed_time(Some(Duration::from_secs(60)))
-            .build();
-        let (mut in_doubt, mut said) = (false, String::new());
+        let mut pause = patience();
+        let mut in_doubt = false;
         loop {
             let error = match self.attempt(&documents).await {
                 Ok(()) => break,
@@ -149,15 +158,15 @@ impl Recorder {
                 Next::WithoutWhatStands => self.leave_out_what_stands(&mut documents).await?,
                 Next::GiveUp => return Err(error),
             }
-            let reason = error.to_string();
             let Some(wait) = pause.next_backoff() else { return Err(error) };
-            if reason != said {
-                tracing::warn!(reason, "recording is tried again");
-                said = reason;
-            }
+            self.say(&error);
             tokio::time::sleep(wait).await;
         }
         self.batch += 1;
+        self.said.forget();
+        if let (Some(status), Some(before)) = (&self.status, self.before.take()) {
+            status.set(before);
+        }
         self.hand_over(documents.deliveries);
         for event in &documents.events {
             metrics::counter!("taskwire_events_derived_total", "event_type" => event.event.name()).increment(1);
@@ -166,6 +175,18 @@ impl Recorder {
             metrics::counter!("taskwire_quarantined_changes_total").increment(documents.quarantined.len() as u64);
         }
         Ok(())
+    }
+
+    /// Says why the batch has to wait, once for each reason.
+    fn say(&mut self, error: &RecordError) {
+        let reason = error.to_string();
+        if self.said.is_new(&reason) {
+            tracing::warn!(reason, "recording is tried again");
+            if let Some(status) = &self.status {
+                self.before.get_or_insert_with(|| status.get());
+                status.set(Readiness::NotReady(reason));
+            }
+        }
     }
 
     /// After a known commit only.
@@ -277,23 +298,23 @@ impl Recorder {
             let rows = documents.deliveries.iter().map(|row| &row.delivery);
             deliveries.insert_many(rows).session(&mut self.session).await?;
         }
-        self.upsert(names::SNAPSHOTS, &documents.snapshots, replace_statement).await?;
-        self.upsert(names::WEBHOOK_VERSIONS, &documents.versions, replace_statement).await?;
-        self.upsert(names::QUARANTINE, &documents.quarantined, keep_statement).await
+        self.upsert(names::SNAPSHOTS, &documents.snapshots).await?;
+        self.upsert(names::WEBHOOK_VERSIONS, &documents.versions).await?;
+        self.run(names::QUARANTINE, &documents.quarantined).await
     }
 
-    /// Puts whole documents by `_id`, as many in a command as it may hold.
-    async fn upsert(
-        &mut self,
-        collection: &'static str,
-        documents: &[RawDocumentBuf],
-        statement: fn(&RawDocumentBuf) -> Option<RawDocumentBuf>,
-    ) -> Result<(), RecordError> {
-        let mut rest = documents;
+    /// Puts whole documents by `_id`.
+    async fn upsert(&mut self, collection: &'static str, documents: &[RawDocumentBuf]) -> Result<(), RecordError> {
+        let statements: Vec<RawDocumentBuf> = documents.iter().filter_map(replace_statement).collect();
+        self.run(collection, &statements).await
+    }
+
+    /// Runs update statements, as many in a command as it may hold.
+    async fn run(&mut self, collection: &'static str, statements: &[RawDocumentBuf]) -> Result<(), RecordError> {
+        let mut rest = statements;
         while !rest.is_empty() {
             let (chunk, behind) = rest.split_at(chunk_length(rest));
-            let statements: Vec<RawDocumentBuf> = chunk.iter().filter_map(statement).collect();
-            self.command(collection, &statements).await?;
+            self.command(collection, chunk).await?;
             rest = behind;
         }
         Ok(())
@@ -315,18 +336,17 @@ impl Recorder {
     }
 
     /// Whether the batch whose commit's outcome is unknown took effect: the batch number tells.
-    async fn was_committed(&self) -> Result<bool, RecordError> {
-        let fenced = || RecordError::Fenced { epoch: self.epoch };
-        let mut pause = ExponentialBackoffBuilder::new().with_max_elapsed_time(Some(Duration::from_secs(60))).build();
+    async fn was_committed(&mut self) -> Result<bool, RecordError> {
+        let mut pause = patience();
         loop {
-            match Checkpoint::read(&self.store).await {
+            let error = match Checkpoint::read(&self.store).await {
                 Ok(Some(now)) if now.epoch == self.epoch => return Ok(now.batch > self.batch),
-                Ok(_) => return Err(fenced()),
-                Err(error) => match pause.next_backoff() {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(error.into()),
-                },
-            }
+                Ok(_) => return Err(RecordError::Fenced { epoch: self.epoch }),
+                Err(error) => RecordError::from(error),
+            };
+            let Some(wait) = pause.next_backoff() else { return Err(error) };
+            self.say(&error);
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -391,44 +411,32 @@ pub(crate) fn replace_statement(document: &RawDocumentBuf) -> Option<RawDocument
     Some(rawdoc! { "q": { "_id": id }, "u": document.clone(), "upsert": true })
 }
 
-/// The update statement that puts a whole document by its `_id` unless one stands there: a change that is read again may
-/// have been dealt with since it was put aside.
-fn keep_statement(document: &RawDocumentBuf) -> Option<RawDocumentBuf> {
-    let id = bson::raw::RawBson::from(document.get("_id").ok()??);
-    Some(rawdoc! { "q": { "_id": id }, "u": { "$setOnInsert": document.clone() }, "upsert": true })
-}
-
-/// How many of these documents, at least one, one command may hold.
-fn chunk_length(documents: &[RawDocumentBuf]) -> usize {
+/// How many of these statements, at least one, one command may hold.
+fn chunk_length(statements: &[RawDocumentBuf]) -> usize {
     let mut bytes = 0;
-    let fits = documents.iter().take(Recorder::STATEMENTS).take_while(|document| {
-        bytes += document.as_bytes().len();
+    let fits = statements.iter().take(Recorder::STATEMENTS).take_while(|statement| {
+        bytes += statement.as_bytes().len();
         bytes <= Recorder::BYTES
     });
     fits.count().max(1)
 }
 
-/// The largest change that is kept whole: the server stores documents of up to 16 MB, and the entry has more in it.
-const WHOLE: usize = (16 << 20) - (64 << 10);
-
+/// The update statement that puts a change aside, unless it stands there: it may have been dealt with since, and is read
+/// again.
 fn quarantine(entry: &Quarantined, now: DateTime) -> RawDocumentBuf {
     let key = entry.key.clone().unwrap_or_else(|| taskwire::model::DocId::Text("unknown".into()));
     // A function of the change, so that reading it again puts it aside once.
     let id = EventId::derive(StreamTime::new(entry.time, 0), &entry.collection, &key, "quarantine");
     let key: bson::Bson = key.into();
     let mut document = rawdoc! {
-        "_id": id.as_str(), "collection": entry.collection.as_str(), "reason": entry.reason.as_str(),
+        "collection": entry.collection.as_str(), "reason": entry.reason.as_str(),
         "clusterTime": entry.time, "at": now, "status": "aside",
     };
     if let Ok(key) = bson::raw::RawBson::try_from(key) {
         document.append(cstr!("documentKey"), key);
     }
-    if entry.raw.as_bytes().len() > WHOLE {
-        document.append(cstr!("raw"), without_documents(&entry.raw));
-    } else {
-        document.append(cstr!("raw"), entry.raw.clone());
-    }
-    document
+    document.append(cstr!("raw"), storable(&entry.raw).into_owned());
+    rawdoc! { "q": { "_id": id.as_str() }, "u": { "$setOnInsert": document }, "upsert": true }
 }
 
 fn delivery(event: &TaskEvent, webhook: ObjectId, ordering: Ordering, now: DateTime) -> Delivery {
@@ -456,6 +464,15 @@ fn delivery(event: &TaskEvent, webhook: ObjectId, ordering: Ordering, now: DateT
         error_message: None,
         log: Vec::new(),
     }
+}
+
+/// Waits for what may pass: short at first, for a minute.
+fn patience() -> ExponentialBackoff {
+    ExponentialBackoffBuilder::new()
+        .with_initial_interval(Duration::from_millis(20))
+        .with_max_interval(Duration::from_secs(2))
+        .with_max_elapsed_time(Some(Duration::from_secs(60)))
+        .build()
 }
 
 /// What follows an attempt that failed.
@@ -510,15 +527,5 @@ mod tests {
         assert_eq!(chunk_length(&[small.clone(), large]), 2);
         assert_eq!(chunk_length(&[rawdoc! { "text": "x".repeat(Recorder::BYTES) }, small.clone()]), 1);
         assert_eq!(chunk_length(&vec![small; Recorder::STATEMENTS + 1]), Recorder::STATEMENTS);
-    }
-
-    #[test]
-    fn a_change_that_no_entry_could_hold_is_put_aside_without_its_documents() {
-        let raw = rawdoc! { "operationType": "insert", "fullDocument": { "text": "x".repeat(16 << 20) } };
-        let (reason, time) = ("GroupId: missing".to_owned(), bson::Timestamp { time: 1, increment: 1 });
-        let entry = Quarantined { key: None, collection: "tasks".into(), reason, time, raw };
-        let document = quarantine(&entry, DateTime::now());
-        assert!(document.as_bytes().len() < 1000);
-        assert_eq!(document.get_document("raw").unwrap().get_str("operationType").unwrap(), "insert");
     }
 }
