@@ -30,17 +30,18 @@ pub struct Held {
 struct Sight {
     lease: Option<Document>,
     epoch: i64,
+    bootstrapped: bool,
 }
 
 impl Sight {
     /// Looks; where there is no position's document, a first one is made.
     async fn take(store: &Store) -> Result<Self> {
         let lease = store.collection::<Document>(names::CHECKPOINTS).find_one(doc! { "_id": LEASE }).await?;
-        let epoch = match Checkpoint::read(store).await? {
-            Some(checkpoint) => checkpoint.epoch,
-            None => begin_anew(store).await?,
+        let (epoch, bootstrapped) = match Checkpoint::read(store).await? {
+            Some(checkpoint) => (checkpoint.epoch, checkpoint.bootstrapped),
+            None => (begin_anew(store).await?, false),
         };
-        Ok(Self { lease, epoch })
+        Ok(Self { lease, epoch, bootstrapped })
     }
 
     /// Whether nobody leads. A position whose epoch is not the lease's has just been taken over, by somebody who has yet to
@@ -55,7 +56,8 @@ impl Sight {
     }
 }
 
-/// Stands by until this process may lead; `None` if it was asked to stop first.
+/// Stands by until this process may lead; `None` if it was asked to stop first. `standing` is called while there is a
+/// position to stand by for: not before a first start is complete.
 ///
 /// # Errors
 /// The driver's; call again after a wait.
@@ -80,10 +82,12 @@ pub async fn stand_by(
         {
             return Ok(Some(held));
         }
+        if sight.bootstrapped {
+            standing();
+        }
         if seen.as_ref().is_none_or(|(last, _)| *last != sight) {
             seen = Some((sight, Instant::now()));
         }
-        standing();
         let pause = (lease / 10).clamp(Duration::from_millis(50), Duration::from_millis(500));
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
@@ -95,7 +99,9 @@ pub async fn stand_by(
 /// No position is stored: the very first start, or Taskwire's collections were dropped (a `dropDatabase` takes them along).
 /// A first start follows, over collections with their indexes.
 async fn begin_anew(store: &Store) -> Result<i64> {
-    tracing::info!("no position is stored: whoever leads makes a first start");
+    tracing::info!(
+        "no position is stored: a first start, or Taskwire's collections were dropped; whoever leads takes the tasks in as they are"
+    );
     ensure_indexes(store).await?;
     Checkpoint::ensure(store).await
 }
@@ -191,7 +197,7 @@ mod tests {
 
     fn sight(lease: Option<(i64, bool)>, epoch: i64) -> Sight {
         let lease = lease.map(|(epoch, released)| doc! { "_id": LEASE, "epoch": epoch, "released": released });
-        Sight { lease, epoch }
+        Sight { lease, epoch, bootstrapped: true }
     }
 
     #[test]

@@ -374,7 +374,7 @@ impl Recorder {
     /// Every snapshot up to `at` becomes a tombstone: the collection of tasks went away. Done before the transaction, in
     /// the server: doing it twice does nothing more, and whoever does it does the same.
     async fn bury(&self, at: StreamTime) -> Result<(), RecordError> {
-        tracing::warn!("the collection of tasks was dropped or replaced: its snapshots become tombstones");
+        tracing::warn!("the collection of tasks was dropped or renamed away: its snapshots become tombstones");
         let (t, i) = (i64::from(at.t), i64::from(at.i));
         let older = doc! { "deleted": { "$ne": true }, "$or": [{ "at.t": { "$lt": t } }, { "at.t": t, "at.i": { "$lte": i } }] };
         let stone = doc! { "$set": { "deleted": true, "at": { "t": t, "i": i, "n": i64::from(at.n) } }, "$unset": { "fields": "", "group": "", "actors": "", "swap": "" } };
