@@ -87,9 +87,18 @@ pub fn aside(raw: &RawDocument, mapping: &Mapping) -> Result<Change, NoChange> {
     Ok(Change { what, ..change })
 }
 
-/// A change without what can make it large.
+/// The largest change that is kept whole when it is put aside: a stored document has at most 16 MB, with what else an entry
+/// holds.
+const WHOLE: usize = (16 << 20) - (64 << 10);
+
+/// A change as an entry of `quarantinedChanges` can hold it: whole, or without its documents.
 #[must_use]
-pub fn without_documents(raw: &RawDocument) -> RawDocumentBuf {
+pub fn storable(raw: &RawDocument) -> Cow<'_, RawDocument> {
+    if raw.as_bytes().len() > WHOLE { Cow::Owned(without_documents(raw)) } else { Cow::Borrowed(raw) }
+}
+
+/// A change without what can make it large.
+fn without_documents(raw: &RawDocument) -> RawDocumentBuf {
     let mut rest = RawDocumentBuf::new();
     for (name, value) in raw.iter().flatten().filter(|(name, _)| !DOCUMENTS.contains(&name.as_str())) {
         rest.append(name, value);
@@ -141,6 +150,15 @@ mod tests {
         let last = piece(2, 2, ("fullDocument", rawdoc! {}));
         let Piece::Whole(whole) = fragments.take(&last) else { panic!() };
         assert_eq!(whole.iter().flatten().filter(|(name, _)| *name == "updateDescription").count(), 1);
+    }
+
+    #[test]
+    fn a_change_that_no_entry_could_hold_is_kept_without_its_documents() {
+        let raw = rawdoc! { "operationType": "insert", "fullDocument": { "text": "x".repeat(16 << 20) } };
+        let kept = storable(&raw);
+        assert!(kept.as_bytes().len() < 1000);
+        assert_eq!(kept.get_str("operationType").unwrap(), "insert");
+        assert!(matches!(storable(&kept), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::record::{RecordError, Recorder};
 use crate::recover::Recovery;
 use crate::retention;
 use crate::tail::{Tail, TailEnd, TailOptions};
-use crate::trouble::StreamEnd;
+use crate::trouble::{StreamEnd, describe};
 use crate::watch;
 
 /// A tail that lasted so long was no false start: the next trouble is waited for from the shortest pause on.
@@ -87,7 +87,7 @@ impl Leader {
                     self.tracker.forget();
                 }
                 Err(error) => {
-                    self.not_ready(format!("standing by: the database cannot be used: {}", error.kind), false);
+                    self.not_ready(format!("standing by: the database cannot be used: {}", describe(&error)), false);
                     wait(&mut pause, &stop).await;
                 }
             }
@@ -180,7 +180,8 @@ impl Leader {
         let mut versions = load_versions(store, position.time).await?;
         let (clock, dispatcher) = (self.clock.clone(), self.dispatcher.clone());
         let mut recorder =
-            Recorder::new(store.clone(), Arc::clone(mapping), clock, &checkpoint, hash.clone(), session, dispatcher);
+            Recorder::new(store.clone(), Arc::clone(mapping), clock, &checkpoint, hash.clone(), session, dispatcher)
+                .telling(self.status.clone());
         if let Some(wanted) = self.wanted(&checkpoint, next, position.time) {
             match self.recover(&mut recorder, wanted, position.time, &mut versions, stop).await? {
                 Some(behind) => position = behind,

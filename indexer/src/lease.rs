@@ -14,6 +14,7 @@ use taskwire::store::{Store, ensure_indexes, names};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{Checkpoint, LEASE};
+use crate::trouble::{Said, describe};
 
 /// Leadership, and the position that came with it.
 #[derive(Debug)]
@@ -29,17 +30,18 @@ pub struct Held {
 struct Sight {
     lease: Option<Document>,
     epoch: i64,
+    bootstrapped: bool,
 }
 
 impl Sight {
     /// Looks; where there is no position's document, a first one is made.
     async fn take(store: &Store) -> Result<Self> {
         let lease = store.collection::<Document>(names::CHECKPOINTS).find_one(doc! { "_id": LEASE }).await?;
-        let epoch = match Checkpoint::read(store).await? {
-            Some(checkpoint) => checkpoint.epoch,
-            None => begin_anew(store).await?,
+        let (epoch, bootstrapped) = match Checkpoint::read(store).await? {
+            Some(checkpoint) => (checkpoint.epoch, checkpoint.bootstrapped),
+            None => (begin_anew(store).await?, false),
         };
-        Ok(Self { lease, epoch })
+        Ok(Self { lease, epoch, bootstrapped })
     }
 
     /// Whether nobody leads. A position whose epoch is not the lease's has just been taken over, by somebody who has yet to
@@ -54,7 +56,8 @@ impl Sight {
     }
 }
 
-/// Stands by until this process may lead; `None` if it was asked to stop first.
+/// Stands by until this process may lead; `None` if it was asked to stop first. `standing` is called while there is a
+/// position to stand by for: not before a first start is complete.
 ///
 /// # Errors
 /// The driver's; call again after a wait.
@@ -79,10 +82,12 @@ pub async fn stand_by(
         {
             return Ok(Some(held));
         }
+        if sight.bootstrapped {
+            standing();
+        }
         if seen.as_ref().is_none_or(|(last, _)| *last != sight) {
             seen = Some((sight, Instant::now()));
         }
-        standing();
         let pause = (lease / 10).clamp(Duration::from_millis(50), Duration::from_millis(500));
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
@@ -94,7 +99,9 @@ pub async fn stand_by(
 /// No position is stored: the very first start, or Taskwire's collections were dropped (a `dropDatabase` takes them along).
 /// A first start follows, over collections with their indexes.
 async fn begin_anew(store: &Store) -> Result<i64> {
-    tracing::info!("no position is stored: whoever leads makes a first start");
+    tracing::info!(
+        "no position is stored: a first start, or Taskwire's collections were dropped; whoever leads takes the tasks in as they are"
+    );
     ensure_indexes(store).await?;
     Checkpoint::ensure(store).await
 }
@@ -105,7 +112,10 @@ async fn take_over(store: &Store, owner: &str, sight: &Sight) -> Result<Option<H
         // A leader that was killed inside its transaction leaves the position's document locked until the server gives
         // the transaction up, a minute later. Ending its session (a user may end its own) frees the document now.
         if let Err(error) = store.db.run_command(doc! { "killSessions": [{ "id": session.clone() }] }).await {
-            tracing::warn!(%error, "the last leader's session could not be ended: taking over may take a minute");
+            tracing::warn!(
+                reason = describe(&error),
+                "the last leader's session could not be ended: taking over may take a minute"
+            );
         }
     }
     let Some(checkpoint) = Checkpoint::take_over(store, sight.epoch, owner).await? else { return Ok(None) };
@@ -145,6 +155,7 @@ pub async fn session(store: &Store, epoch: i64) -> Result<Option<ClientSession>>
 
 /// Keeps the lease's beat going until stopped; ends by itself when another epoch took over.
 pub async fn keep(store: Store, epoch: i64, lease: Duration, stop: CancellationToken) {
+    let mut said = Said::default();
     let mut every = tokio::time::interval(lease / 4);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -161,8 +172,13 @@ pub async fn keep(store: Store, epoch: i64, lease: Duration, stop: CancellationT
                 tracing::warn!(epoch, "another process took over the lease");
                 return;
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
+            Ok(_) => said.forget(),
+            Err(error) => {
+                let reason = describe(&error);
+                if said.is_new(&reason) {
+                    tracing::warn!(reason, "the lease could not be renewed");
+                }
+            }
         }
     }
 }
@@ -177,6 +193,33 @@ pub async fn release(store: &Store, epoch: i64) {
         )
         .await;
     if let Err(error) = released {
-        tracing::warn!(%error, "the lease could not be given back; a standby takes over when it expires");
+        tracing::warn!(
+            reason = describe(&error),
+            "the lease could not be given back; a standby takes over when it expires"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sight(lease: Option<(i64, bool)>, epoch: i64) -> Sight {
+        let lease = lease.map(|(epoch, released)| doc! { "_id": LEASE, "epoch": epoch, "released": released });
+        Sight { lease, epoch, bootstrapped: true }
+    }
+
+    #[test]
+    fn a_lease_given_back_is_free_until_somebody_takes_the_position_over() {
+        assert!(sight(Some((5, true)), 5).is_free());
+        // A faster standby took it over, and has yet to say so in the lease.
+        assert!(!sight(Some((5, true)), 6).is_free());
+        assert!(!sight(Some((6, false)), 6).is_free());
+    }
+
+    #[test]
+    fn without_a_lease_only_a_position_that_nobody_took_yet_is_free() {
+        assert!(sight(None, 0).is_free());
+        assert!(!sight(None, 1).is_free());
     }
 }

@@ -14,12 +14,13 @@ use taskwire::mapping::Mapping;
 use taskwire::model::{DocId, StreamTime};
 
 use crate::snapshot::{BadSnapshot, Snapshot};
+use crate::trouble::describe;
 
 /// Why snapshots could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The database.
-    #[error("reading snapshots: {0}")]
+    #[error("reading snapshots: {}", describe(.0))]
     Database(#[from] mongodb::error::Error),
     /// One of them is damaged.
     #[error(transparent)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use taskwire::model::{DocId, EventId, StreamTime};
 
 use crate::judge::Quarantined;
-use crate::large::without_documents;
+use crate::large::storable;
 
 /// What became of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -67,9 +67,6 @@ impl Reread {
     }
 }
 
-/// The largest change that is kept whole: the server stores documents of up to 16 MB, and the entry has more in it.
-const WHOLE: usize = (16 << 20) - (64 << 10);
-
 /// The statement that puts a change aside. One that was put aside before stays as it is, retried or dropped.
 #[must_use]
 pub fn put_aside(entry: &Quarantined, now: DateTime) -> RawDocumentBuf {
@@ -83,23 +80,6 @@ pub fn put_aside(entry: &Quarantined, now: DateTime) -> RawDocumentBuf {
     if let Ok(key) = RawBson::try_from(Bson::from(key)) {
         document.append(cstr!("documentKey"), key);
     }
-    let raw = if entry.raw.as_bytes().len() > WHOLE { without_documents(&entry.raw) } else { entry.raw.clone() };
-    document.append(cstr!("raw"), raw);
+    document.append(cstr!("raw"), storable(&entry.raw).into_owned());
     rawdoc! { "q": { "_id": id.as_str() }, "u": { "$setOnInsert": document }, "upsert": true }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_change_that_no_entry_could_hold_is_put_aside_without_its_documents() {
-        let raw = rawdoc! { "operationType": "insert", "fullDocument": { "text": "x".repeat(16 << 20) } };
-        let (reason, time) = ("GroupId: missing".to_owned(), bson::Timestamp { time: 1, increment: 1 });
-        let entry = Quarantined { key: None, collection: "tasks".into(), reason, time, raw };
-        let statement = put_aside(&entry, DateTime::now());
-        assert!(statement.as_bytes().len() < 1000);
-        let document = statement.get_document("u").unwrap().get_document("$setOnInsert").unwrap();
-        assert_eq!(document.get_document("raw").unwrap().get_str("operationType").unwrap(), "insert");
-    }
 }

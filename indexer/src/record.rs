@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backoff::ExponentialBackoffBuilder;
 use backoff::backoff::Backoff;
+use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use bson::raw::cstr;
 use bson::{DateTime, RawArrayBuf, RawDocumentBuf, doc, oid::ObjectId, rawdoc};
 use mongodb::error::{Error, ErrorKind, UNKNOWN_TRANSACTION_COMMIT_RESULT};
@@ -18,6 +18,7 @@ use mongodb::{ClientSession, Collection};
 use taskwire::mapping::Mapping;
 use taskwire::model::{Delivery, DeliveryId, EventId, Ordering, StreamTime, TaskEvent};
 use taskwire::store::{ServerClock, Store, names};
+use taskwire::telemetry::{Readiness, StatusBoard};
 
 use crate::checkpoint::{Checkpoint, WATCHER};
 use crate::dispatch::{DispatchHandle, HandedOver, LeaseGrant, Slot};
@@ -25,7 +26,7 @@ use crate::gap::{Gap, GapState};
 use crate::judge::Part;
 use crate::progress::Position;
 use crate::quarantine;
-use crate::trouble::Trouble;
+use crate::trouble::{Said, Trouble, describe};
 
 /// What is recorded at once.
 #[derive(Debug, Default)]
@@ -51,7 +52,7 @@ pub enum RecordError {
     #[error("an entry of quarantinedChanges was retried or dropped by somebody else meanwhile: nothing was recorded")]
     NoLongerAside,
     /// Waiting does not help.
-    #[error("recording failed: {}", .0.kind)]
+    #[error("recording failed: {}", describe(.0))]
     Database(#[from] Error),
     /// The server refused a statement.
     #[error("recording into {collection} failed: {message} (code {code})")]
@@ -79,6 +80,10 @@ pub struct Recorder {
     pipeline: String,
     session: ClientSession,
     dispatcher: Option<DispatchHandle>,
+    status: Option<StatusBoard>,
+    /// What the board showed before a batch had to wait.
+    before: Option<Readiness>,
+    said: Said,
 }
 
 /// A batch as documents, ready to be written as often as it takes; all but events and deliveries as update statements.
@@ -88,6 +93,7 @@ struct Documents {
     deliveries: Vec<Row>,
     snapshots: Vec<RawDocumentBuf>,
     versions: Vec<RawDocumentBuf>,
+    /// Statements.
     quarantined: Vec<RawDocumentBuf>,
     reread: Vec<RawDocumentBuf>,
     gaps: Vec<RawDocumentBuf>,
@@ -118,7 +124,14 @@ impl Recorder {
         dispatcher: Option<DispatchHandle>,
     ) -> Self {
         let (epoch, batch) = (checkpoint.epoch, checkpoint.batch);
-        Self { store, mapping, clock, epoch, batch, pipeline, session, dispatcher }
+        let said = Said::default();
+        Self { store, mapping, clock, epoch, batch, pipeline, session, dispatcher, status: None, before: None, said }
+    }
+
+    /// The same, which shows on this board why a batch has to wait.
+    #[must_use]
+    pub fn telling(self, status: StatusBoard) -> Self {
+        Self { status: Some(status), ..self }
     }
 
     /// Records a batch, trying again for as long as that can help, and hands over to this process's dispatcher what it
@@ -133,12 +146,8 @@ impl Recorder {
             }
         }
         let mut documents = self.documents(batch)?;
-        let mut pause = ExponentialBackoffBuilder::new()
-            .with_initial_interval(Duration::from_millis(20))
-            .with_max_interval(Duration::from_secs(2))
-            .with_max_elapsed_time(Some(Duration::from_secs(60)))
-            .build();
-        let (mut in_doubt, mut said) = (false, String::new());
+        let mut pause = patience();
+        let mut in_doubt = false;
         loop {
             let error = match self.attempt(&documents).await {
                 Ok(()) => break,
@@ -157,15 +166,15 @@ impl Recorder {
                 Next::WithoutWhatStands => self.leave_out_what_stands(&mut documents).await?,
                 Next::GiveUp => return Err(error),
             }
-            let reason = error.to_string();
             let Some(wait) = pause.next_backoff() else { return Err(error) };
-            if reason != said {
-                tracing::warn!(reason, "recording is tried again");
-                said = reason;
-            }
+            self.say(&error);
             tokio::time::sleep(wait).await;
         }
         self.batch += 1;
+        self.said.forget();
+        if let (Some(status), Some(before)) = (&self.status, self.before.take()) {
+            status.set(before);
+        }
         self.hand_over(documents.deliveries);
         for event in &documents.events {
             metrics::counter!("taskwire_events_derived_total", "event_type" => event.event.name()).increment(1);
@@ -174,6 +183,18 @@ impl Recorder {
             metrics::counter!("taskwire_quarantined_changes_total").increment(documents.quarantined.len() as u64);
         }
         Ok(())
+    }
+
+    /// Says why the batch has to wait, once for each reason.
+    fn say(&mut self, error: &RecordError) {
+        let reason = error.to_string();
+        if self.said.is_new(&reason) {
+            tracing::warn!(reason, "recording is tried again");
+            if let Some(status) = &self.status {
+                self.before.get_or_insert_with(|| status.get());
+                status.set(Readiness::NotReady(reason));
+            }
+        }
     }
 
     /// After a known commit only.
@@ -337,18 +358,17 @@ impl Recorder {
     }
 
     /// Whether the batch whose commit's outcome is unknown took effect: the batch number tells.
-    async fn was_committed(&self) -> Result<bool, RecordError> {
-        let fenced = || RecordError::Fenced { epoch: self.epoch };
-        let mut pause = ExponentialBackoffBuilder::new().with_max_elapsed_time(Some(Duration::from_secs(60))).build();
+    async fn was_committed(&mut self) -> Result<bool, RecordError> {
+        let mut pause = patience();
         loop {
-            match Checkpoint::read(&self.store).await {
+            let error = match Checkpoint::read(&self.store).await {
                 Ok(Some(now)) if now.epoch == self.epoch => return Ok(now.batch > self.batch),
-                Ok(_) => return Err(fenced()),
-                Err(error) => match pause.next_backoff() {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(error.into()),
-                },
-            }
+                Ok(_) => return Err(RecordError::Fenced { epoch: self.epoch }),
+                Err(error) => RecordError::from(error),
+            };
+            let Some(wait) = pause.next_backoff() else { return Err(error) };
+            self.say(&error);
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -376,7 +396,7 @@ impl Recorder {
     /// Every snapshot up to `at` becomes a tombstone: the collection of tasks went away. Done before the transaction, in
     /// the server: doing it twice does nothing more, and whoever does it does the same.
     async fn bury(&self, at: StreamTime) -> Result<(), RecordError> {
-        tracing::warn!("the collection of tasks was dropped or replaced: its snapshots become tombstones");
+        tracing::warn!("the collection of tasks was dropped or renamed away: its snapshots become tombstones");
         let (t, i) = (i64::from(at.t), i64::from(at.i));
         let older = doc! { "deleted": { "$ne": true }, "$or": [{ "at.t": { "$lt": t } }, { "at.t": t, "at.i": { "$lte": i } }] };
         let stone = doc! { "$set": { "deleted": true, "at": { "t": t, "i": i, "n": i64::from(at.n) } }, "$unset": { "fields": "", "group": "", "actors": "", "swap": "" } };
@@ -416,11 +436,20 @@ pub(crate) fn replace_statement(document: &RawDocumentBuf) -> Option<RawDocument
 /// How many of these documents, at least one, one command may hold.
 fn chunk_length(documents: &[RawDocumentBuf]) -> usize {
     let mut bytes = 0;
-    let fits = documents.iter().take(Recorder::STATEMENTS).take_while(|document| {
-        bytes += document.as_bytes().len();
+    let fits = statements.iter().take(Recorder::STATEMENTS).take_while(|statement| {
+        bytes += statement.as_bytes().len();
         bytes <= Recorder::BYTES
     });
     fits.count().max(1)
+}
+
+/// Waits for what may pass: short at first, for a minute.
+fn patience() -> ExponentialBackoff {
+    ExponentialBackoffBuilder::new()
+        .with_initial_interval(Duration::from_millis(20))
+        .with_max_interval(Duration::from_secs(2))
+        .with_max_elapsed_time(Some(Duration::from_secs(60)))
+        .build()
 }
 
 /// What follows an attempt that failed.

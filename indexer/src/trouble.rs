@@ -127,6 +127,40 @@ pub fn code(error: &Error) -> Option<i32> {
     }
 }
 
+/// An error in one line that stays the same as long as its cause does, and holds no payload.
+#[must_use]
+pub fn describe(error: &Error) -> String {
+    match error.kind.as_ref() {
+        ErrorKind::ServerSelection { .. } => "no primary of the replica set can be reached".to_owned(),
+        ErrorKind::Command(command) => format!("{} (code {}, {})", command.message, command.code, command.code_name),
+        ErrorKind::InsertMany(failure) => match failure.write_errors.iter().flatten().next() {
+            Some(first) => format!("{} (code {})", first.message, first.code),
+            None => "a write concern was not met".to_owned(),
+        },
+        kind => kind.to_string(),
+    }
+}
+
+/// What was said last, so that a reason that lasts is said once.
+#[derive(Debug, Default)]
+pub struct Said(String);
+
+impl Said {
+    /// Whether this is another reason than the last.
+    pub fn is_new(&mut self, reason: &str) -> bool {
+        let is_new = self.0 != reason;
+        if is_new {
+            reason.clone_into(&mut self.0);
+        }
+        is_new
+    }
+
+    /// It is over: whatever comes next is new.
+    pub fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// Why the stream ended, and so what happens next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamEnd {
@@ -160,7 +194,7 @@ impl StreamEnd {
     /// that whatever the server has against this place it may have against the token alone.
     #[must_use]
     pub fn of(error: &Error, after_token: bool) -> Self {
-        let text = error.kind.to_string();
+        let text = describe(error);
         match Trouble::of(error) {
             Trouble::PositionLost | Trouble::Unknown if after_token && code(error).is_some() => {
                 Self::TokenRefused(text)

@@ -6,7 +6,7 @@ use bson::{RawArray, RawBsonRef, RawDocument};
 
 use super::Mapping;
 use super::path::{Slot, Touch};
-use super::shape::{Field, Stored};
+use super::shape::{Field, Show, Stored};
 use super::value::{FieldType, Value};
 use crate::model::DocId;
 
@@ -156,6 +156,9 @@ fn read_value(field: &Field, raw: Option<RawBsonRef<'_>>) -> Result<Value, Misfi
         None | Some(RawBsonRef::Null | RawBsonRef::Undefined) => return Ok(Value::Null),
         Some(raw) => raw,
     };
+    if raw.as_str().is_some_and(|text| text.len() > longest(field)) {
+        return Err(Misfit::new(&field.path, "too long to be recorded"));
+    }
     let value = match field.kind {
         FieldType::Text => raw.as_str().map(|text| Value::Text(text.into())),
         FieldType::Int => Value::whole_number(raw).map(Value::Int),
@@ -168,6 +171,15 @@ fn read_value(field: &Field, raw: Option<RawBsonRef<'_>>) -> Result<Value, Misfi
         FieldType::Enum => enum_name(field, raw).map(|name| Value::Text(name.into())),
     };
     value.ok_or_else(|| Misfit { path: field.path.clone(), why: format!("not {}", field.kind.describe()) })
+}
+
+/// The longest text of a field, in bytes: a body holds what it shows three times, each byte as up to six, and a snapshot
+/// holds everything; both must fit into a document of 16 MB.
+const fn longest(field: &Field) -> usize {
+    match field.show {
+        Show::Data | Show::Changes => 512 << 10,
+        Show::Never => 8 << 20,
+    }
 }
 
 fn enum_name<'a>(field: &'a Field, raw: RawBsonRef<'_>) -> Option<&'a str> {
@@ -206,6 +218,18 @@ mod tests {
 
     fn value(mapping: &Mapping, state: &TaskState, name: &str) -> Value {
         state.values[mapping.field(name).unwrap()].clone()
+    }
+
+    #[test]
+    fn a_text_that_no_event_or_snapshot_could_hold_is_a_misfit_and_one_of_old_documents_is_not() {
+        let with = |field: &str, length: usize| {
+            let mut doc = task();
+            doc.insert(field, "x".repeat(length));
+            tracker().read_task(&raw(&doc))
+        };
+        assert!(with("Name", 10_000).is_ok() && with("Description", 4 << 20).is_ok());
+        assert_eq!(with("Name", 1 << 20).unwrap_err().to_string(), "Name: too long to be recorded");
+        assert!(with("Description", 9 << 20).is_err());
     }
 
     #[test]

@@ -65,8 +65,10 @@ async fn failovers_a_frozen_primary_and_killed_sessions_lose_and_double_nothing(
             }
             "kill sessions" => {
                 // Cursors and transactions of everybody end with them.
-                let admin = mongo.node(primary).client().await?.database("admin");
-                admin.run_command(doc! { "killAllSessions": [] }).await?;
+                for number in 0..mongo.len() {
+                    let admin = mongo.node(number).client().await?.database("admin");
+                    admin.run_command(doc! { "killAllSessions": [] }).await?;
+                }
                 write(&stack, &ids).await?;
             }
             "kill -9" => {
@@ -112,8 +114,14 @@ async fn outage(length: Duration) -> Result<()> {
     assert_eq!(event_log(&stack).await?.len(), 4 + 2 * 8);
     for indexer in [&mut leader, &mut standby] {
         indexer.wait_until_ready(SOON).await?;
-        let said = indexer.log().lines().filter(|line| line.contains("trouble")).count();
-        assert!(said <= 5, "{said} lines say the same: {}", indexer.log());
+        // Each reason once, however often it was met: some differ a little.
+        let log = indexer.log();
+        let lines = log.lines().filter(|line| line.contains("taskwire_indexer::") && line.contains("reason="));
+        let mut reasons: Vec<&str> = lines.filter_map(|line| line.split_once("Z ")).map(|(_, line)| line).collect();
+        let said = reasons.len();
+        reasons.sort_unstable();
+        reasons.dedup();
+        assert!(said - reasons.len() <= 1, "{said} lines of {} reasons: {log}", reasons.len());
         indexer.stop(SOON).await?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use bson::{Document, doc};
+use futures::TryStreamExt;
 use taskwire_tests::expected::Actors;
 use taskwire_tests::service::{NewTask, Status};
 use taskwire_tests::{Db, Profile, Stack, eventually};
@@ -52,6 +53,53 @@ async fn everything_before_a_collection_was_renamed_onto_the_tasks_is_told_and_n
     let snapshots = stack.db.collection::<Document>("taskSnapshots");
     assert_eq!(snapshots.count_documents(doc! { "deleted": true }).await?, 0);
     indexer.stop(SOON).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_position_from_before_a_dropped_database_leads_behind_it() -> Result<()> {
+    let stack = Stack::new(Profile::TasksTracker).await?;
+    let mut indexer = start_indexer(&stack).await?;
+    let task = stack.service.create(NewTask::named("before")).await?.0;
+    log_matches(&stack, &stack.service.expected(), Actors::MayBeMissing).await?;
+    indexer.stop(SOON).await?;
+    // As after a restore of Taskwire's own collections alone.
+    let own = ["watcherCheckpoints", "taskSnapshots", "taskEvents"];
+    let mut saved = Vec::new();
+    for name in own {
+        let all = stack.db.collection::<Document>(name).find(doc! {}).await?;
+        saved.push(all.try_collect::<Vec<Document>>().await?);
+    }
+    stack.db.database().drop().await?;
+    for (name, documents) in own.iter().zip(&saved) {
+        stack.db.collection::<Document>(name).insert_many(documents).await?;
+    }
+    for round in 1..=2 {
+        indexer = start_indexer(&stack).await?;
+        stack.service.create(NewTask::named("after")).await?;
+        log_matches(&stack, &stack.service.expected(), Actors::MayBeMissing).await?;
+        indexer.stop(SOON).await?;
+        let ended = indexer.log().matches("the server ended the change stream").count();
+        assert_eq!(ended, usize::from(round == 1), "{}", indexer.log());
+    }
+    let snapshots = stack.db.collection::<Document>("taskSnapshots");
+    let stone = snapshots.find_one(doc! { "_id": task.id }).await?.context("the first task's snapshot")?;
+    assert!(stone.get_bool("deleted")?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_standby_whose_leader_and_database_are_gone_begins_anew_by_itself() -> Result<()> {
+    let stack = Stack::new(Profile::TasksTracker).await?;
+    let mut leader = start_indexer(&stack).await?;
+    let mut standby = start_indexer(&stack).await?;
+    leader.kill().await?;
+    stack.db.database().drop().await?;
+    standby.wait_for_log("leading: this process tails the stream", SOON).await?;
+    standby.wait_for_log("first start: complete", SOON).await?;
+    stack.service.create(NewTask::named("after")).await?;
+    log_matches(&stack, &stack.service.expected(), Actors::MayBeMissing).await?;
+    standby.stop(SOON).await?;
     Ok(())
 }
 

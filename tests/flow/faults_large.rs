@@ -89,3 +89,23 @@ async fn a_change_larger_than_the_server_can_send_is_put_aside_and_all_around_it
     indexer.stop(SOON).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_text_that_no_event_could_hold_is_put_aside_and_holds_nothing_up() -> Result<()> {
+    let stack = Stack::new(Profile::TasksTracker).await?;
+    let mut indexer = start_indexer(&stack).await?;
+    let long = stack.service.create(NewTask::named("wash")).await?.0.id;
+    let other = stack.service.create(NewTask::named("dry")).await?.0.id;
+    let name = "x".repeat(9 << 20);
+    stack.service.tasks().update_one(doc! { "_id": long }, doc! { "$set": { "Name": name } }).await?;
+    stack.service.set_status(other, Status::InProgress).await?;
+    events_of(&stack, other, 2).await?;
+    stack.service.tasks().update_one(doc! { "_id": long }, doc! { "$set": { "Name": "rinse" } }).await?;
+    let told = events_of(&stack, long, 2).await?;
+    assert_eq!(told[1].changes.keys().collect::<Vec<_>>(), ["name"]);
+    let aside = stack.db.collection::<Document>("quarantinedChanges");
+    let entry = aside.find_one(doc! {}).await?.context("nothing was put aside")?;
+    assert_eq!(entry.get_str("reason")?, "Name: too long to be recorded");
+    indexer.stop(SOON).await?;
+    Ok(())
+}
