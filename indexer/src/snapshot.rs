@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bson::raw::{CStr, cstr};
+use bson::raw::{CStr, RawBson, cstr};
 use bson::{RawDocument, RawDocumentBuf, Timestamp, rawdoc};
 use taskwire::mapping::{Mapping, TaskState, Value};
 use taskwire::model::{DocId, StreamTime};
@@ -197,6 +197,15 @@ fn append_state(doc: &mut RawDocumentBuf, state: &TaskState, mapping: &Mapping) 
         }
         doc.append(cstr!("actors"), actors);
     }
+    if !mapping.arrays().is_empty() {
+        let mut lengths = RawDocumentBuf::new();
+        for (path, length) in mapping.arrays().iter().zip(&state.lengths) {
+            if let Ok(path) = <&CStr>::try_from(path.as_str()) {
+                lengths.append(path, length.map_or(RawBson::Null, |length| RawBson::Int64(i64::from(length))));
+            }
+        }
+        doc.append(cstr!("lengths"), lengths);
+    }
 }
 
 fn read_state(doc: &RawDocument, mapping: &Mapping) -> Option<(TaskState, FieldSet)> {
@@ -212,12 +221,19 @@ fn read_state(doc: &RawDocument, mapping: &Mapping) -> Option<(TaskState, FieldS
         }
     }
     let stored = doc.get_document("actors").ok();
+    let lengths = doc.get_document("lengths").ok();
+    let length = |path: &str| match lengths.and_then(|lengths| lengths.get(path).ok().flatten()) {
+        // The mapping gained it since.
+        None => Some(0),
+        Some(length) => Value::whole_number(length).and_then(|length| u32::try_from(length).ok()),
+    };
     let actor = |path: &str| stored.and_then(|actors| actors.get_str(path).ok()).map(Into::into);
     let state = TaskState {
         group,
         values: values.into(),
         created_by: doc.get_str("createdBy").ok().map(Into::into),
         actors: mapping.task.actors.iter().map(|source| actor(&source.path)).collect(),
+        lengths: mapping.arrays().iter().map(|path| length(path)).collect(),
     };
     Some((state, unknown))
 }
