@@ -83,6 +83,8 @@ struct Row {
 impl Recorder {
     /// Statements in one `update` command.
     const STATEMENTS: usize = 1000;
+    /// Bytes in one `update` command, unless one statement alone has more: the server takes 16 MB.
+    const BYTES: usize = 12 << 20;
 
     /// A recorder that goes on from `checkpoint`, with the session that the lease names.
     #[must_use]
@@ -263,11 +265,11 @@ impl Recorder {
         self.upsert(names::QUARANTINE, &documents.quarantined).await
     }
 
-    /// Puts whole documents by `_id`, a command for every [`Self::STATEMENTS`].
+    /// Puts whole documents by `_id`, in as few commands as the server's limits allow.
     async fn upsert(&mut self, collection: &'static str, documents: &[RawDocumentBuf]) -> Result<(), RecordError> {
-        for chunk in documents.chunks(Self::STATEMENTS) {
-            let statements: Vec<RawDocumentBuf> = chunk.iter().filter_map(replace_statement).collect();
-            self.command(collection, &statements).await?;
+        let statements: Vec<RawDocumentBuf> = documents.iter().filter_map(replace_statement).collect();
+        for command in in_commands(&statements) {
+            self.command(collection, command).await?;
         }
         Ok(())
     }
@@ -360,6 +362,24 @@ impl Room {
 pub(crate) fn replace_statement(document: &RawDocumentBuf) -> Option<RawDocumentBuf> {
     let id = bson::raw::RawBson::from(document.get("_id").ok()??);
     Some(rawdoc! { "q": { "_id": id }, "u": document.clone(), "upsert": true })
+}
+
+/// Statements in slices that each fit into one command.
+fn in_commands(statements: &[RawDocumentBuf]) -> Vec<&[RawDocumentBuf]> {
+    let mut commands = Vec::new();
+    let (mut from, mut bytes) = (0, 0);
+    for (at, statement) in statements.iter().enumerate() {
+        let size = statement.as_bytes().len();
+        if at > from && (at - from == Recorder::STATEMENTS || bytes + size > Recorder::BYTES) {
+            commands.push(&statements[from..at]);
+            (from, bytes) = (at, 0);
+        }
+        bytes += size;
+    }
+    if from < statements.len() {
+        commands.push(&statements[from..]);
+    }
+    commands
 }
 
 fn quarantine(entry: &Quarantined, now: DateTime) -> RawDocumentBuf {

@@ -300,7 +300,12 @@ mod tests {
         removed.iter().for_each(|key| gone.push(*key));
         let mut cut = bson::RawArrayBuf::new();
         truncated.iter().for_each(|key| cut.push(rawdoc! { "field": *key, "newSize": 0 }));
-        let update = UpdateDescription { updated: Some(updated), removed: Some(&gone), truncated: Some(&cut), disambiguated: None };
+        let update = UpdateDescription {
+            updated: Some(updated),
+            removed: Some(&gone),
+            truncated: Some(&cut),
+            disambiguated: None,
+        };
         mapping.apply_update(&before, update)
     }
 

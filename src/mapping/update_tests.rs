@@ -82,7 +82,8 @@ fn op() -> impl Strategy<Value = Op> {
         move |(index, value): (usize, Bson)| Op::Set(format!("{head}.{index}{tail}"), value)
     };
     let statuses = prop::sample::select(vec!["Pending", "InProgress", "Completed", "Approved", "Rejected"]);
-    let gone = vec!["name", "assignedTo", "approval", "approval.status", "history", "steps", "steps.0", "plan.1", "other"];
+    let gone =
+        vec!["name", "assignedTo", "approval", "approval.status", "history", "steps", "steps.0", "plan.1", "other"];
     prop_oneof![
         text().prop_map(set("name")),
         statuses.prop_map(|status| Op::Set("status".into(), status.into())),

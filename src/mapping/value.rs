@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::ser::{Serialize, Serializer};
 
 /// The value of a tracked field. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Value {
     /// Null, or missing.
     Null,

@@ -4,6 +4,8 @@ mod commits;
 mod common;
 mod configurations;
 mod events;
+mod histories;
 mod kills;
 mod restarts;
+mod swaps;
 mod trouble;
