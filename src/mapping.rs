@@ -7,6 +7,8 @@ mod check;
 mod path;
 mod shape;
 mod task;
+#[cfg(test)]
+mod update_tests;
 pub mod value;
 
 pub use check::MappingError;
@@ -95,6 +97,12 @@ impl Mapping {
     #[must_use]
     pub const fn assignee(&self) -> usize {
         self.assignee
+    }
+
+    /// The arrays whose newest entries are read, as dotted paths; [`TaskState::lengths`] has their lengths.
+    #[must_use]
+    pub fn arrays(&self) -> &[String] {
+        &self.targets.arrays
     }
 
     /// The collections whose changes matter to this mapping.

@@ -9,9 +9,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use taskwire::mapping::{HistoryShape, Mapping, Value};
-use taskwire::model::DocId;
+use taskwire::model::{DocId, EventKind};
 
-use crate::change::HistoryRow;
+use crate::change::{HistoryRow, SwapApproval};
+use crate::derive::Draft;
 use crate::judge::{Need, Part};
 
 /// What a row fits, and how well.
@@ -30,7 +31,7 @@ struct Waiting {
 
 impl Waiting {
     fn is_ready(&self) -> bool {
-        self.expired || self.part.needs.is_empty()
+        self.expired || (self.part.needs.is_empty() && self.part.approvals.is_empty())
     }
 }
 
@@ -39,6 +40,8 @@ impl Waiting {
 struct Owed {
     need: Need,
     ms: i64,
+    /// Whether it told an approval or rejection.
+    reviews: bool,
 }
 
 /// Where parts wait for the rows that name their actors.
@@ -80,9 +83,10 @@ impl Hall {
         self.last_ms = Some(ms);
     }
 
-    /// Offers a row; the change it fits best gets its actor, or it is dropped as late.
-    pub fn offer(&mut self, row: &HistoryRow, mapping: &Mapping) {
-        let Some(history) = &mapping.history else { return };
+    /// Offers a row; the change it fits best gets its actor, or it is dropped as late. True if that change told an approval
+    /// or rejection: then the row is that one's, whatever became of the task since, and tells none of its own.
+    pub fn offer(&mut self, row: &HistoryRow, mapping: &Mapping) -> bool {
+        let Some(history) = &mapping.history else { return false };
         let oldest = self.stream_ms - Self::OWED_MS;
         let late = self.owed.get(&row.task).into_iter().flatten().enumerate().filter(|(_, owed)| owed.ms > oldest);
         let late = late.filter_map(|(at, owed)| Some((fit(row, &owed.need, history, mapping)?, at)));
@@ -99,26 +103,34 @@ impl Hall {
             (Some((late, at)), Some((fit, _))) if late.0 >= fit.0 => self.settle(&row.task, at),
             (Some((_, at)), None) => self.settle(&row.task, at),
             (_, Some((_, (at, nth)))) => self.assign(at, nth, &row.actor),
-            (None, None) => {}
+            (None, None) => false,
         }
     }
 
-    fn assign(&mut self, at: usize, nth: usize, actor: &str) {
+    /// A swap request was approved: it names the approver of a swap that a transaction told and that still waits.
+    pub fn approve(&mut self, approval: &SwapApproval) {
+        self.waiting.iter_mut().filter(|entry| !entry.expired).for_each(|entry| entry.part.approve(approval));
+    }
+
+    fn assign(&mut self, at: usize, nth: usize, actor: &str) -> bool {
         let part = &mut self.waiting[at].part;
         let need = part.needs.remove(nth);
-        for draft in &mut part.events[need.events] {
+        // Who granted a swap is known well enough by its row.
+        part.approvals.retain(|awaited| awaited.task != need.task);
+        for draft in &mut part.events[need.events.clone()] {
             draft.actor.get_or_insert_with(|| actor.to_owned());
         }
+        reviews(&part.events[need.events])
     }
 
-    fn settle(&mut self, task: &DocId, at: usize) {
-        if let Some(owed) = self.owed.get_mut(task) {
-            owed.remove(at);
-            self.owed_count -= 1;
-            if owed.is_empty() {
-                self.owed.remove(task);
-            }
+    fn settle(&mut self, task: &DocId, at: usize) -> bool {
+        let Some(owed) = self.owed.get_mut(task) else { return false };
+        let settled = owed.remove(at);
+        self.owed_count -= 1;
+        if owed.is_empty() {
+            self.owed.remove(task);
         }
+        settled.is_some_and(|owed| owed.reviews)
     }
 
     /// Marks what waited long enough: in stream time always, by the clock only once everything read was judged
@@ -178,7 +190,8 @@ impl Hall {
     fn let_go(&mut self, mut entry: Waiting) -> Part {
         for need in std::mem::take(&mut entry.part.needs) {
             self.owed_count += 1;
-            self.owed.entry(need.task.clone()).or_default().push_back(Owed { need, ms: entry.entered_ms });
+            let reviews = reviews(&entry.part.events[need.events.clone()]);
+            self.owed.entry(need.task.clone()).or_default().push_back(Owed { need, ms: entry.entered_ms, reviews });
         }
         if self.owed_count > Self::OWED_MAX {
             let oldest = self.stream_ms - Self::OWED_MS;
@@ -206,6 +219,10 @@ impl Hall {
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
+}
+
+fn reviews(events: &[Draft]) -> bool {
+    events.iter().any(|draft| matches!(draft.kind, EventKind::Approved | EventKind::Rejected))
 }
 
 /// Rows that recording it writes.
@@ -284,10 +301,9 @@ mod tests {
 
     use bson::{Document, RawDocumentBuf, Timestamp, doc, oid::ObjectId};
     use taskwire::mapping::TaskState;
-    use taskwire::model::{EventId, EventKind, StreamTime};
+    use taskwire::model::{EventId, StreamTime};
 
     use super::*;
-    use crate::derive::Draft;
     use crate::field_set::FieldSet;
     use crate::snapshot::Snapshot;
 
@@ -442,6 +458,57 @@ mod tests {
         scene.hall.stream_time(1_101);
         scene.hall.expire(scene.start, false);
         assert_eq!(scene.leave(), [(first, None)]);
+    }
+
+    #[test]
+    fn the_row_of_a_review_that_was_told_is_known_for_it_even_when_it_comes_late() {
+        let mut scene = Scene::new();
+        let row = HistoryRow {
+            id: DocId::parse("row"),
+            task: DocId::parse("a"),
+            actor: "u".into(),
+            action: "CompletionApproved".into(),
+            changes: Vec::new(),
+        };
+        scene.change("a", &status(4), &status(2), 0);
+        scene.hall.waiting[0].part.events[0].kind = EventKind::Approved;
+        assert!(scene.hall.offer(&row, &scene.mapping));
+        scene.leave();
+        scene.change("a", &status(4), &status(2), 1);
+        scene.hall.waiting[0].part.events[0].kind = EventKind::Approved;
+        scene.silence();
+        scene.leave();
+        assert!(scene.hall.offer(&row, &scene.mapping), "it came too late for the actor");
+        assert!(!scene.hall.offer(&row, &scene.mapping), "a second one belongs to nothing");
+        scene.change("a", &status(1), &status(2), 2);
+        assert!(!scene.hall.offer(&row, &scene.mapping), "that change told no review");
+    }
+
+    #[test]
+    fn a_swap_waits_for_its_approver_and_takes_the_one_of_its_own_request() {
+        let mut scene = Scene::new();
+        let mut numbers = Vec::new();
+        for (task, with) in [("a", "b"), ("c", "d")] {
+            numbers.push(scene.change(task, &doc! { "AssignedUserId": "1" }, &doc! { "AssignedUserId": "2" }, 0));
+            let part = &mut scene.hall.waiting.back_mut().unwrap().part;
+            part.events[0].kind = EventKind::Swapped;
+            part.events[0].actor = Some("whoever wrote it".into());
+            part.needs.clear();
+            part.approvals.push(crate::judge::Awaited { task: DocId::parse(task), with: DocId::parse(with) });
+        }
+        assert_eq!(scene.leave(), []);
+        let request = |one: &str, other: &str| SwapApproval {
+            id: DocId::parse("r"),
+            tasks: Some([DocId::parse(one), DocId::parse(other)]),
+            approver: by("u"),
+            raw: None,
+        };
+        scene.hall.approve(&request("a", "d"));
+        assert_eq!(scene.leave(), []);
+        scene.hall.approve(&request("b", "a"));
+        assert_eq!(scene.leave(), [(numbers[0], by("u"))]);
+        scene.silence();
+        assert_eq!(scene.leave(), [(numbers[1], by("whoever wrote it"))]);
     }
 
     #[test]

@@ -195,10 +195,9 @@ impl<'a> Bootstrap<'a> {
         scan.done += chunk.tasks;
         let place = format!("scan.ranges.{}", chunk.range);
         let set = doc! { place: bson::serialize_to_bson(range)?, "scan.done": scan.done };
-        let mut commands = Vec::new();
-        if !chunk.snapshots.is_empty() {
-            commands.push(rawdoc! { "insert": names::SNAPSHOTS, "documents": chunk.snapshots });
-        }
+        let inserts = chunk.snapshots.into_iter();
+        let mut commands: Vec<RawDocumentBuf> =
+            inserts.map(|documents| rawdoc! { "insert": names::SNAPSHOTS, "documents": documents }).collect();
         commands.extend(put(names::QUARANTINE, &chunk.aside));
         self.write(set, commands).await
     }

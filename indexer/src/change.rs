@@ -114,7 +114,7 @@ pub struct HistoryRow {
 }
 
 /// A swap request that stands at its approved status.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SwapApproval {
     /// The request's id.
     pub id: DocId,
@@ -122,6 +122,8 @@ pub struct SwapApproval {
     pub tasks: Option<[DocId; 2]>,
     /// Who approved.
     pub approver: Option<String>,
+    /// The whole change where it does not say the tasks, to be put aside if they cannot be looked up.
+    pub raw: Option<RawDocumentBuf>,
 }
 
 /// A change whose outer form is broken: not a change stream's document at all.
@@ -288,18 +290,25 @@ fn read_swap_request(id: DocId, doc: &RawDocument, shape: &SwapRequestShape) -> 
         return Ok(What::Ignored);
     }
     let (tasks, approver) = swap_tasks(doc, shape)?;
-    Ok(What::SwapApproved(SwapApproval { id, tasks: Some(tasks), approver }))
+    Ok(What::SwapApproved(SwapApproval { id, tasks: Some(tasks), approver, raw: None }))
 }
 
 fn read_swap_update(id: DocId, raw: &RawDocument, shape: &SwapRequestShape) -> What {
     let updated = raw.get_document("updateDescription").and_then(|update| update.get_document("updatedFields"));
     let Ok(updated) = updated else { return What::Ignored };
-    if updated.get_str(&shape.status).is_ok_and(|status| status == shape.approved) {
-        let approver = updated.get(&shape.approver).ok().flatten().and_then(DocId::from_raw);
-        What::SwapApproved(SwapApproval { id, tasks: None, approver: approver.map(|id| id.to_string()) })
-    } else {
-        What::Ignored
+    if updated_at(updated, &shape.status).and_then(|status| status.as_str()) != Some(shape.approved.as_str()) {
+        return What::Ignored;
     }
+    let approver = updated_at(updated, &shape.approver).and_then(DocId::from_raw).map(|id| id.to_string());
+    What::SwapApproved(SwapApproval { id, tasks: None, approver, raw: Some(raw.to_owned()) })
+}
+
+/// What an update sets at a path, by itself or together with what it is part of.
+fn updated_at<'a>(updated: &'a RawDocument, path: &str) -> Option<RawBsonRef<'a>> {
+    updated.into_iter().filter_map(Result::ok).find_map(|(key, value)| match path.strip_prefix(key.as_str())? {
+        "" => Some(value),
+        rest => at_path(value.as_document()?, rest.strip_prefix('.')?),
+    })
 }
 
 #[cfg(test)]
@@ -349,6 +358,30 @@ mod tests {
             panic!()
         };
         assert!(approval.tasks.is_some());
+    }
+
+    #[test]
+    fn an_update_approves_a_request_by_the_path_or_by_what_the_path_is_part_of() {
+        let text = include_str!("../../src/mapping/profiles/camel-case.toml");
+        let nested = text.replace("status = \"status\"\napproved", "status = \"decision.status\"\napproved");
+        let nested = nested.replace("approver = \"approvedBy\"", "approver = \"decision.by\"");
+        let mapping = Mapping::from_toml(&nested).unwrap();
+        let read = |updated: RawDocumentBuf| {
+            let raw = rawdoc! {
+                "_id": { "_data": "82" }, "operationType": "update", "clusterTime": Timestamp { time: 9, increment: 1 },
+                "ns": { "db": "d", "coll": "swapRequests" }, "documentKey": { "_id": "r" },
+                "updateDescription": { "updatedFields": updated },
+            };
+            match Change::read(&raw, &mapping).unwrap().what {
+                What::SwapApproved(approval) => approval.approver,
+                _ => Some("ignored".into()),
+            }
+        };
+        assert_eq!(read(rawdoc! { "decision.status": "Approved", "decision.by": "u" }).as_deref(), Some("u"));
+        assert_eq!(read(rawdoc! { "decision": { "status": "Approved", "by": "u" } }).as_deref(), Some("u"));
+        assert_eq!(read(rawdoc! { "decision.status": "Approved" }), None);
+        assert_eq!(read(rawdoc! { "decision": { "status": "Rejected" } }).as_deref(), Some("ignored"));
+        assert_eq!(read(rawdoc! { "decisions": { "status": "Approved" } }).as_deref(), Some("ignored"));
     }
 
     #[test]

@@ -83,6 +83,7 @@ fn apply(mapping: &Mapping, before: &TaskState, change: &RawDocument) -> Result<
         updated: description.get_document("updatedFields").ok(),
         removed: description.get_array("removedFields").ok(),
         truncated: description.get_array("truncatedArrays").ok(),
+        disambiguated: description.get_document("disambiguatedPaths").ok(),
     };
     mapping.apply_update(before, update)
 }

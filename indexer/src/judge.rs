@@ -1,13 +1,16 @@
 //! Judging one unit: its changes folded in order, swaps by the net effect, events derived and fanned out. Pure, over the
 //! snapshots that were loaded for it.
 
+mod swaps;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bson::{RawDocumentBuf, Timestamp};
-use taskwire::mapping::{Mapping, TaskState, Value};
+use taskwire::mapping::{HistoryShape, Mapping, TaskState, Value};
 use taskwire::model::{DocId, EventId, EventKind, StreamTime};
 
+use self::swaps::{Swapped, mark_transaction};
 use crate::change::{Gone, HistoryRow, SwapApproval, What};
 use crate::derive::{Draft, Rules, SwapPart};
 use crate::fan_out::{Version, Versions};
@@ -15,8 +18,7 @@ use crate::field_set::FieldSet;
 use crate::fold::{Transition, fold};
 use crate::memory::Memory;
 use crate::quarantine::Reread;
-use crate::snapshot::{Snapshot, SwapMark, SwapTeller};
-use crate::swap::{self, Reassigned};
+use crate::snapshot::{Snapshot, SwapMark};
 use crate::unit::Unit;
 
 /// A change that could not be understood, for `quarantinedChanges`.
@@ -49,6 +51,15 @@ pub struct Need {
     pub events: std::ops::Range<usize>,
 }
 
+/// A swap that a transaction told, and whose approver a request may still name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    /// The task.
+    pub task: DocId,
+    /// The task whose old assignee it received.
+    pub with: DocId,
+}
+
 /// What is recorded together: everything one unit does.
 #[derive(Debug, Default)]
 pub struct Part {
@@ -62,6 +73,8 @@ pub struct Part {
     pub events: Vec<Draft>,
     /// The changes that wait for a history row.
     pub needs: Vec<Need>,
+    /// The swaps that wait for a request to name their approver.
+    pub approvals: Vec<Awaited>,
     /// Configurations that begin here.
     pub versions: Vec<Version>,
     /// Changes put aside.
@@ -91,6 +104,8 @@ pub struct Judged {
     pub part: Part,
     /// History rows in it, to be matched.
     pub rows: Vec<(HistoryRow, StreamTime, i64)>,
+    /// Swap requests approved in it, for swaps told before.
+    pub approvals: Vec<SwapApproval>,
 }
 
 /// One folded change of a task.
@@ -130,7 +145,7 @@ impl Judge {
             self.last_time = Some(time);
         }
         let ms = unit.changes.last().map_or(0, |change| change.ms);
-        let mut judged = Judged { part: Part { number, ms, ..Part::default() }, rows: Vec::new() };
+        let mut judged = Judged { part: Part { number, ms, ..Part::default() }, ..Judged::default() };
         let (mut steps, mut approvals, mut inbound) = (Vec::new(), Vec::new(), None);
         for change in unit.changes {
             let at = StreamTime::new(time, 0);
@@ -178,7 +193,9 @@ impl Judge {
         let swapped = if whole_transaction { self.net_swaps(&steps) } else { HashMap::new() };
         self.tell_steps(steps, &swapped, inbound.as_deref(), memory, &mut judged.part);
         for (approval, ms) in approvals {
-            self.tell_approval(&approval, StreamTime::new(time, 0), ms, &swapped, memory, &mut judged.part);
+            judged.approvals.push(SwapApproval { raw: None, ..approval.clone() });
+            let at = StreamTime::new(time, 0);
+            self.tell_approval(approval, (at, ms), &swapped, memory, &mut judged.part);
         }
         for draft in &mut judged.part.events {
             draft.subscribers = versions.subscribers(&draft.state.group, draft.at, draft.kind, draft.echo);
@@ -187,7 +204,8 @@ impl Judge {
     }
 
     /// The event a history row alone tells, if nothing told it since the task's last change of status. A row from before
-    /// the snapshot's last change is read again: what it told is in the snapshot.
+    /// the snapshot's last change is read again: what it told is in the snapshot. A row that names another status than the
+    /// task has is a late one, of an earlier change or another life.
     pub fn tell_row(
         &self,
         (row, at, ms): (&HistoryRow, StreamTime, i64),
@@ -200,6 +218,9 @@ impl Judge {
         let untold = |snapshot: &&Snapshot| !snapshot.reviewed && !snapshot.at.is_later_than(at);
         let mut snapshot = memory.get(&row.task).filter(untold)?.clone();
         let state = Arc::clone(snapshot.state.as_ref()?);
+        if self.names_another_status(row, history, &state) {
+            return None;
+        }
         snapshot.reviewed = true;
         snapshot.sequence += 1;
         let namespace = format!("{}.{}", self.database, history.collection);
@@ -214,42 +235,18 @@ impl Judge {
         Some(Part { number, ms, snapshots: vec![snapshot], events, ..Part::default() })
     }
 
-    /// Which tasks a whole transaction swapped, and the assignee each had before it.
-    fn net_swaps(&self, steps: &[Step]) -> HashMap<DocId, (DocId, Value)> {
-        let assignee = self.mapping.assignee();
-        let mut moves: Vec<Reassigned> = Vec::new();
-        for step in steps {
-            let Transition::Changed { before, after, .. } = &step.transition else {
-                moves.retain(|entry| entry.task != step.task);
-                continue;
-            };
-            let to = after.values[assignee].clone();
-            match moves.iter_mut().find(|entry| entry.task == step.task) {
-                Some(entry) => entry.to = to,
-                None if before.group == after.group => moves.push(Reassigned {
-                    task: step.task.clone(),
-                    group: after.group.clone(),
-                    from: before.values[assignee].clone(),
-                    to,
-                }),
-                None => {}
-            }
-        }
-        if moves.len() < 2 {
-            return HashMap::new();
-        }
-        let mut pairs = swap::judge(&moves);
-        let with_old = moves.into_iter().filter_map(|entry| {
-            let with = pairs.remove(&entry.task)?;
-            Some((entry.task, (with, entry.from)))
-        });
-        with_old.collect()
+    fn names_another_status(&self, row: &HistoryRow, history: &HistoryShape, state: &TaskState) -> bool {
+        let status = self.mapping.status();
+        let keys = history.keys.iter().filter(|key| self.mapping.field(&key.field) == Some(status));
+        let stands = state.values[status].to_text();
+        keys.flat_map(|key| row.changes.iter().filter(|(name, _)| *name == key.new))
+            .any(|(_, text)| Some(text) != stands.as_ref())
     }
 
     fn tell_steps(
         &self,
         steps: Vec<Step>,
-        swapped: &HashMap<DocId, (DocId, Value)>,
+        swapped: &Swapped,
         inbound: Option<&str>,
         memory: &mut Memory,
         part: &mut Part,
@@ -261,18 +258,28 @@ impl Judge {
         for (at, step) in steps.iter().enumerate().filter(|(_, step)| reassigns(step)) {
             last_reassigned.insert(step.task.clone(), at);
         }
+        let mut places: HashMap<DocId, usize> = HashMap::new();
         for (nth, step) in steps.into_iter().enumerate() {
             let Some(mut snapshot) = memory.get(&step.task).cloned() else { continue };
             let swap = swapped.get(&step.task).filter(|_| reassigns(&step));
             let tells = swap.is_some() && last_reassigned.get(&step.task) == Some(&nth);
             let swap_part = match swap {
-                None => SwapPart::None,
-                Some((with, _)) if tells && mark_transaction(&mut snapshot, with, step.at) => SwapPart::Told,
+                None => {
+                    // Re-assigned by itself: a request that told a swap has no transaction to wait for any more.
+                    snapshot.swap.iter_mut().for_each(|mark| mark.spent |= reassigns(&step));
+                    SwapPart::None
+                }
+                Some((with, _)) if tells && mark_transaction(&mut snapshot, with, swapped, step.at) => SwapPart::Told,
                 Some(_) => SwapPart::Explained,
             };
             self.tell_step(&step, swap_part, swap, inbound, &mut snapshot, part);
-            part.snapshots.retain(|known| known.id != snapshot.id);
-            part.snapshots.push(snapshot.clone());
+            match places.get(&step.task) {
+                Some(place) => part.snapshots[*place] = snapshot.clone(),
+                None => {
+                    places.insert(step.task, part.snapshots.len());
+                    part.snapshots.push(snapshot.clone());
+                }
+            }
             memory.put(snapshot, part.number);
         }
     }
@@ -320,6 +327,12 @@ impl Judge {
                 ..plain_draft(snapshot, kind, Arc::clone(after), step.at, step.ms)
             });
         }
+        if let Some((with, _)) = swap.filter(|_| swap_part == SwapPart::Told)
+            && self.mapping.swap_requests.is_some()
+            && inbound.is_none()
+        {
+            part.approvals.push(Awaited { task: step.task.clone(), with: with.clone() });
+        }
         let unknown = part.events[first..].iter().any(|draft| draft.actor.is_none());
         if let Some(before) = before.filter(|_| unknown && self.mapping.history.is_some()) {
             part.needs.push(Need {
@@ -338,90 +351,11 @@ impl Judge {
         let applies = sources.filter(|(source, _)| source.only.is_empty() || source.only.contains(&kind));
         applies.filter_map(|(_, actor)| actor.as_deref()).next().map(ToOwned::to_owned)
     }
-
-    /// A swap request that moved to its approved status: names the approver of the swap in its own transaction, or tells
-    /// each task's swap, once.
-    fn tell_approval(
-        &self,
-        approval: &SwapApproval,
-        at: StreamTime,
-        ms: i64,
-        swapped: &HashMap<DocId, (DocId, Value)>,
-        memory: &mut Memory,
-        part: &mut Part,
-    ) {
-        let (Some(shape), Some([one, other])) = (&self.mapping.swap_requests, &approval.tasks) else { return };
-        let request = approval.id.to_string();
-        for (task, with) in [(one, other), (other, one)] {
-            // A snapshot from after the approval: this is read again, and what it told is in it.
-            let current = |snapshot: &&Snapshot| snapshot.state.is_some() && !snapshot.at.is_later_than(at);
-            let Some(mut snapshot) = memory.get(task).filter(current).cloned() else { continue };
-            if swapped.contains_key(task) {
-                let told = |draft: &&mut Draft| draft.task == *task && draft.kind == EventKind::Swapped;
-                for draft in part.events.iter_mut().filter(told) {
-                    draft.actor.clone_from(&approval.approver);
-                }
-                part.needs.retain(|need| {
-                    need.task != *task || part.events[need.events.clone()].iter().any(|draft| draft.actor.is_none())
-                });
-                spend(&mut snapshot, &request);
-            } else if snapshot.swap.as_ref().is_some_and(|mark| mark.request.as_ref() == Some(&request)) {
-                continue;
-            } else if snapshot
-                .swap
-                .as_ref()
-                .is_some_and(|mark| mark.awaits_other(with, SwapTeller::Transaction, at.timestamp()))
-            {
-                spend(&mut snapshot, &request);
-            } else {
-                let Some(state) = snapshot.state.clone() else { continue };
-                snapshot.sequence += 1;
-                snapshot.swap = Some(SwapMark {
-                    with: with.clone(),
-                    told_by: SwapTeller::Request,
-                    at: at.t,
-                    request: Some(request.clone()),
-                    spent: false,
-                });
-                let namespace = format!("{}.{}", self.database, shape.collection);
-                let name = format!("{}/{task}", EventKind::Swapped.name());
-                part.events.push(Draft {
-                    id: EventId::derive(at, &namespace, &approval.id, &name),
-                    swap: Some((with.clone(), Value::Null)),
-                    actor: approval.approver.clone(),
-                    ..plain_draft(&snapshot, EventKind::Swapped, state, at, ms)
-                });
-            }
-            part.snapshots.retain(|known| known.id != snapshot.id);
-            part.snapshots.push(snapshot.clone());
-            memory.put(snapshot, part.number);
-        }
-    }
 }
 
 fn add_version(version: Version, versions: &mut Versions, part: &mut Part) {
     if versions.add(version.clone()) {
         part.versions.push(version);
-    }
-}
-
-/// Marks that a transaction told the swap with `with`; false if the swap request told it before.
-fn mark_transaction(snapshot: &mut Snapshot, with: &DocId, at: StreamTime) -> bool {
-    if let Some(mark) = &mut snapshot.swap
-        && mark.awaits_other(with, SwapTeller::Request, at.timestamp())
-    {
-        mark.spent = true;
-        return false;
-    }
-    let told_by = SwapTeller::Transaction;
-    snapshot.swap = Some(SwapMark { with: with.clone(), told_by, at: at.t, request: None, spent: false });
-    true
-}
-
-fn spend(snapshot: &mut Snapshot, request: &str) {
-    if let Some(mark) = &mut snapshot.swap {
-        mark.request = Some(request.to_owned());
-        mark.spent = true;
     }
 }
 
@@ -433,7 +367,11 @@ fn next_snapshot(id: &DocId, at: StreamTime, last: Option<&Snapshot>, transition
         state: transition.after().cloned(),
         // Nothing is known about an adopted task's past; a first sight is no reason to tell a review.
         reviewed: last.is_none_or(|snapshot| snapshot.reviewed),
-        swap: last.and_then(|snapshot| snapshot.swap.clone()),
+        // A swap of another life is nobody's any more; its request is remembered.
+        swap: last.and_then(|snapshot| snapshot.swap.clone()).map(|mark| {
+            let over = matches!(transition, Transition::Created(_) | Transition::Deleted);
+            SwapMark { spent: mark.spent || over, ..mark }
+        }),
         unknown: FieldSet::default(),
     }
 }
@@ -465,5 +403,7 @@ fn raw_of(write: crate::change::TaskWrite) -> RawDocumentBuf {
     }
 }
 
+#[cfg(test)]
+mod swaps_tests;
 #[cfg(test)]
 mod tests;

@@ -109,8 +109,8 @@ struct Row {
 impl Recorder {
     /// Statements in one `update` command, at most.
     const STATEMENTS: usize = 1000;
-    /// Bytes in one `update` command, at most (the server takes 48 MB), unless one document is larger.
-    const BYTES: usize = 16 << 20;
+    /// Bytes in one `update` command, unless one statement alone has more: the server takes 16 MB.
+    const BYTES: usize = 12 << 20;
 
     /// A recorder that goes on from `checkpoint`, with the session that the lease names.
     #[must_use]
@@ -433,8 +433,8 @@ pub(crate) fn replace_statement(document: &RawDocumentBuf) -> Option<RawDocument
     Some(rawdoc! { "q": { "_id": id }, "u": document.clone(), "upsert": true })
 }
 
-/// How many of these documents, at least one, one command may hold.
-fn chunk_length(documents: &[RawDocumentBuf]) -> usize {
+/// How many of these statements, at least one, one command may hold.
+fn chunk_length(statements: &[RawDocumentBuf]) -> usize {
     let mut bytes = 0;
     let fits = statements.iter().take(Recorder::STATEMENTS).take_while(|statement| {
         bytes += statement.as_bytes().len();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use bson::raw::{CStr, cstr};
-use bson::{RawDocument, RawDocumentBuf, Timestamp, rawdoc};
+use bson::raw::{CStr, RawBson, cstr};
+use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, Timestamp, rawdoc};
 use taskwire::mapping::{Mapping, TaskState, Value};
 use taskwire::model::{DocId, StreamTime};
 
@@ -25,23 +25,40 @@ pub struct SwapMark {
     pub with: DocId,
     /// Who told it.
     pub told_by: SwapTeller,
-    /// When, in seconds of stream time; the other teller is expected within [`SwapMark::LIFETIME`].
-    pub at: u32,
-    /// The swap request, once one was seen.
-    pub request: Option<String>,
-    /// Whether both tellers came.
+    /// When, in stream time; the other teller is expected within [`SwapMark::LIFETIME`]. Tasks of one transaction share it.
+    pub at: Timestamp,
+    /// Whether nobody is expected any more: both tellers came, or the task was re-assigned otherwise.
     pub spent: bool,
+    /// The newest of the approved requests that named this task: written again, they tell nothing.
+    pub requests: Vec<String>,
 }
 
 impl SwapMark {
     /// Seconds of stream time in which the other teller of the same swap is expected.
     pub const LIFETIME: u32 = 600;
+    /// Requests that are remembered of one task.
+    const REQUESTS: usize = 16;
 
-    /// Whether `teller` told the swap with `with` not long before `now`, and the other teller has not come yet.
+    /// The mark of a swap told by `told_by`, after the task's `last` one.
     #[must_use]
-    pub fn awaits_other(&self, with: &DocId, teller: SwapTeller, now: Timestamp) -> bool {
-        let recent = now.time.saturating_sub(self.at) <= Self::LIFETIME;
-        self.with == *with && self.told_by == teller && !self.spent && recent
+    pub fn told(last: Option<&Self>, with: DocId, told_by: SwapTeller, at: Timestamp) -> Self {
+        let requests = last.map_or_else(Vec::new, |last| last.requests.clone());
+        Self { with, told_by, at, spent: false, requests }
+    }
+
+    /// Whether `teller` told the swap not long before `now`, and the other teller has not come yet.
+    #[must_use]
+    pub fn awaits_other(&self, teller: SwapTeller, now: Timestamp) -> bool {
+        let recent = now.time.saturating_sub(self.at.time) <= Self::LIFETIME;
+        self.told_by == teller && !self.spent && recent
+    }
+
+    /// Remembers an approved request.
+    pub fn see(&mut self, request: &str) {
+        if self.requests.len() >= Self::REQUESTS {
+            self.requests.remove(0);
+        }
+        self.requests.push(request.to_owned());
     }
 }
 
@@ -151,24 +168,23 @@ fn read_time(doc: &RawDocument) -> Option<StreamTime> {
 }
 
 fn raw_mark(mark: &SwapMark) -> RawDocumentBuf {
-    let mut doc = rawdoc! {
-        "with": mark.with.to_string(), "byRequest": mark.told_by == SwapTeller::Request, "at": i64::from(mark.at),
-        "spent": mark.spent,
-    };
-    if let Some(request) = &mark.request {
-        doc.append(cstr!("request"), request.as_str());
+    let mut requests = RawArrayBuf::new();
+    mark.requests.iter().for_each(|request| requests.push(request.as_str()));
+    rawdoc! {
+        "with": mark.with.to_string(), "byRequest": mark.told_by == SwapTeller::Request, "at": mark.at,
+        "spent": mark.spent, "requests": requests,
     }
-    doc
 }
 
 fn read_mark(doc: &RawDocument) -> Option<SwapMark> {
     let told_by = if doc.get_bool("byRequest").ok()? { SwapTeller::Request } else { SwapTeller::Transaction };
+    let requests = doc.get_array("requests").ok().into_iter().flatten();
     Some(SwapMark {
         with: DocId::parse(doc.get_str("with").ok()?),
         told_by,
-        at: u32::try_from(doc.get_i64("at").ok()?).ok()?,
-        request: doc.get_str("request").ok().map(ToOwned::to_owned),
+        at: doc.get_timestamp("at").ok()?,
         spent: doc.get_bool("spent").unwrap_or(false),
+        requests: requests.filter_map(|request| Some(request.ok()?.as_str()?.to_owned())).collect(),
     })
 }
 
@@ -197,6 +213,15 @@ fn append_state(doc: &mut RawDocumentBuf, state: &TaskState, mapping: &Mapping) 
         }
         doc.append(cstr!("actors"), actors);
     }
+    if !mapping.arrays().is_empty() {
+        let mut lengths = RawDocumentBuf::new();
+        for (path, length) in mapping.arrays().iter().zip(&state.lengths) {
+            if let Ok(path) = <&CStr>::try_from(path.as_str()) {
+                lengths.append(path, length.map_or(RawBson::Null, |length| RawBson::Int64(i64::from(length))));
+            }
+        }
+        doc.append(cstr!("lengths"), lengths);
+    }
 }
 
 fn read_state(doc: &RawDocument, mapping: &Mapping) -> Option<(TaskState, FieldSet)> {
@@ -212,12 +237,19 @@ fn read_state(doc: &RawDocument, mapping: &Mapping) -> Option<(TaskState, FieldS
         }
     }
     let stored = doc.get_document("actors").ok();
+    let lengths = doc.get_document("lengths").ok();
+    let length = |path: &str| match lengths.and_then(|lengths| lengths.get(path).ok().flatten()) {
+        // The mapping gained it since.
+        None => Some(0),
+        Some(length) => Value::whole_number(length).and_then(|length| u32::try_from(length).ok()),
+    };
     let actor = |path: &str| stored.and_then(|actors| actors.get_str(path).ok()).map(Into::into);
     let state = TaskState {
         group,
         values: values.into(),
         created_by: doc.get_str("createdBy").ok().map(Into::into),
         actors: mapping.task.actors.iter().map(|source| actor(&source.path)).collect(),
+        lengths: mapping.arrays().iter().map(|path| length(path)).collect(),
     };
     Some((state, unknown))
 }
@@ -234,14 +266,16 @@ mod tests {
         let task = rawdoc! {
             "groupId": ObjectId::new(), "name": "wash", "status": "Pending", "difficulty": 3i32, "assignedTo": "u7",
             "dueAt": bson::DateTime::from_millis(5), "requiresApproval": true, "createdBy": "u1", "updatedBy": "u2",
+            "history": [{ "userId": "u1" }, { "userId": "u3" }],
         };
         let state = mapping.read_task(&task).unwrap();
         let time = Timestamp { time: 4_000_000_000, increment: 7 };
         let mut snapshot = Snapshot::of_scan(DocId::Oid(ObjectId::new()), state, time);
         snapshot.sequence = 9;
         let with = DocId::Oid(ObjectId::new());
-        snapshot.swap =
-            Some(SwapMark { with, told_by: SwapTeller::Request, at: 5, request: Some("r".into()), spent: false });
+        let mut mark = SwapMark::told(None, with, SwapTeller::Request, time);
+        mark.see("r");
+        snapshot.swap = Some(mark);
         assert_eq!(Snapshot::from_raw(&snapshot.to_raw(&mapping), &mapping).unwrap(), snapshot);
         snapshot.state = None;
         snapshot.swap = None;
@@ -262,6 +296,19 @@ mod tests {
         let mut fewer = all;
         fewer.remove("difficulty");
         assert_eq!(with(fewer), FieldSet::one(mapping.field("difficulty").unwrap()));
+    }
+
+    #[test]
+    fn what_an_earlier_version_stored_without_lengths_takes_any_written_entry_for_the_newest() {
+        let mapping = Mapping::load("camel-case").unwrap();
+        let task = rawdoc! { "groupId": ObjectId::new(), "status": "Pending", "history": [{ "userId": "u1" }] };
+        let state = mapping.read_task(&task).unwrap();
+        assert_eq!(*state.lengths, [Some(1)]);
+        let snapshot = Snapshot::of_scan(DocId::parse("t"), state, Timestamp { time: 1, increment: 1 });
+        let mut stored = bson::Document::try_from(&snapshot.to_raw(&mapping)).unwrap();
+        stored.remove("lengths");
+        let read = Snapshot::from_raw(&RawDocumentBuf::try_from(&stored).unwrap(), &mapping).unwrap();
+        assert_eq!(*read.state.unwrap().lengths, [Some(0)]);
     }
 
     #[test]

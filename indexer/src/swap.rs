@@ -26,54 +26,92 @@ pub struct Reassigned {
 /// Which tasks were swapped, each with the task whose old assignee it received (the first in stream order that fits).
 #[must_use]
 pub fn judge(moves: &[Reassigned]) -> HashMap<DocId, DocId> {
-    let mut swapped: Vec<bool> = vec![false; moves.len()];
-    let is_edge = |edge: &Reassigned| edge.from != edge.to && is_somebody(&edge.from) && is_somebody(&edge.to);
-    for start in 0..moves.len() {
-        if swapped[start] || !is_edge(&moves[start]) {
+    let people = People::of(moves);
+    let mut swapped = vec![false; people.edges.len()];
+    // Edges between two people are alike: where one finds no ring, no later one does.
+    let mut hopeless: HashSet<(usize, usize)> = HashSet::new();
+    for start in 0..people.edges.len() {
+        let Edge { from, to, .. } = people.edges[start];
+        if swapped[start] || hopeless.contains(&(from, to)) {
             continue;
         }
-        for at in ring(moves, start, |at| !swapped[at] && is_edge(&moves[at])) {
-            swapped[at] = true;
+        let ring = people.ring(start, &swapped);
+        if ring.is_empty() {
+            hopeless.insert((from, to));
         }
+        ring.into_iter().for_each(|edge| swapped[edge] = true);
     }
-    let gave = |receiver: &Reassigned, at: usize| {
-        swapped[at] && moves[at].group == receiver.group && moves[at].from == receiver.to
-    };
-    let pairs = (0..moves.len()).filter(|at| swapped[*at]).filter_map(|at| {
-        let giver = (0..moves.len()).find(|other| *other != at && gave(&moves[at], *other))?;
-        Some((moves[at].task.clone(), moves[giver].task.clone()))
-    });
+    let mut givers: HashMap<usize, &DocId> = HashMap::new();
+    for (edge, _) in people.edges.iter().zip(&swapped).filter(|(_, swapped)| **swapped) {
+        givers.entry(edge.from).or_insert(&moves[edge.nth].task);
+    }
+    let received = people.edges.iter().zip(&swapped).filter(|(_, swapped)| **swapped);
+    let pairs = received.filter_map(|(edge, _)| Some((moves[edge.nth].task.clone(), (*givers.get(&edge.to)?).clone())));
     pairs.collect()
+}
+
+/// A task that went from one person to another.
+struct Edge {
+    nth: usize,
+    from: usize,
+    to: usize,
+}
+
+/// The people of a transaction (an assignee within a group), and the tasks that went between them.
+struct People {
+    edges: Vec<Edge>,
+    /// The edges that leave each person, in stream order.
+    leaving: Vec<Vec<usize>>,
+}
+
+impl People {
+    fn of(moves: &[Reassigned]) -> Self {
+        let mut known: HashMap<(&DocId, &Value), usize> = HashMap::new();
+        let mut edges = Vec::new();
+        for (nth, entry) in moves.iter().enumerate() {
+            if entry.from != entry.to && is_somebody(&entry.from) && is_somebody(&entry.to) {
+                let next = known.len();
+                let from = *known.entry((&entry.group, &entry.from)).or_insert(next);
+                let next = known.len();
+                let to = *known.entry((&entry.group, &entry.to)).or_insert(next);
+                edges.push(Edge { nth, from, to });
+            }
+        }
+        let mut leaving = vec![Vec::new(); known.len()];
+        edges.iter().enumerate().for_each(|(at, edge)| leaving[edge.from].push(at));
+        Self { edges, leaving }
+    }
+
+    /// The shortest ring through `start` of edges that are not `taken`; empty if there is none.
+    fn ring(&self, start: usize, taken: &[bool]) -> Vec<usize> {
+        let (home, first) = (self.edges[start].from, self.edges[start].to);
+        let mut came_by: HashMap<usize, usize> = HashMap::from([(first, start)]);
+        let mut queue = VecDeque::from([first]);
+        while let Some(person) = queue.pop_front() {
+            for at in self.leaving[person].iter().copied().filter(|at| !taken[*at]) {
+                let next = self.edges[at].to;
+                if next == home {
+                    let mut ring = vec![at];
+                    let mut person = person;
+                    while let Some(edge) = came_by.get(&person).copied() {
+                        ring.push(edge);
+                        person = self.edges[edge].from;
+                    }
+                    return ring;
+                }
+                if !came_by.contains_key(&next) {
+                    came_by.insert(next, at);
+                    queue.push_back(next);
+                }
+            }
+        }
+        Vec::new()
+    }
 }
 
 /// .NET writes an ObjectId that was never set as all zeros.
 fn is_somebody(assignee: &Value) -> bool {
     *assignee != Value::Null && *assignee != Value::Oid(ObjectId::from_bytes([0; 12]))
-}
-
-/// The shortest ring of free edges through `start`; empty if there is none.
-fn ring(moves: &[Reassigned], start: usize, free: impl Fn(usize) -> bool) -> Vec<usize> {
-    let group = &moves[start].group;
-    let mut came_from: HashMap<usize, usize> = HashMap::new();
-    let mut seen: HashSet<usize> = HashSet::from([start]);
-    let mut queue = VecDeque::from([start]);
-    while let Some(edge) = queue.pop_front() {
-        if moves[edge].to == moves[start].from {
-            let mut ring = vec![edge];
-            while let Some(previous) = ring.last().and_then(|last| came_from.get(last)) {
-                ring.push(*previous);
-            }
-            return ring;
-        }
-        for next in 0..moves.len() {
-            let follows = moves[next].group == *group && moves[next].from == moves[edge].to;
-            if follows && free(next) && seen.insert(next) {
-                came_from.insert(next, edge);
-                queue.push_back(next);
-            }
-        }
-    }
-    Vec::new()
 }
 
 #[cfg(test)]
@@ -139,6 +177,47 @@ mod tests {
         assert!(judge(&list).is_empty());
     }
 
+    #[test]
+    fn ten_thousand_reassignments_along_a_chain_of_people_are_no_swap() {
+        let people = ["a", "b", "c", "d"];
+        let tasks: Vec<String> = (0..9_999).map(|at| format!("t{at}")).collect();
+        let edges = tasks.iter().enumerate().map(|(at, task)| (task.as_str(), people[at % 3], people[at % 3 + 1]));
+        assert!(judge(&moves(&edges.collect::<Vec<_>>())).is_empty());
+    }
+
+    /// Every ring through `start` of free edges, each as its edges in order, by trying all ways.
+    fn all_rings(edges: &[(u8, u8)], free: &[bool], way: &mut Vec<usize>, found: &mut Vec<Vec<usize>>) {
+        let (home, at) = (edges[way[0]].0, edges[way[way.len() - 1]].1);
+        if at == home {
+            found.push(way.clone());
+            return;
+        }
+        for next in 0..edges.len() {
+            let comes_again = way.iter().any(|edge| edges[*edge].0 == edges[next].0);
+            if free[next] && edges[next].0 == at && edges[next].0 != edges[next].1 && !comes_again {
+                way.push(next);
+                all_rings(edges, free, way, found);
+                way.pop();
+            }
+        }
+    }
+
+    /// Swaps by the sentence: in stream order, each task's shortest ring of what is left, the first of several.
+    fn by_trying_all(edges: &[(u8, u8)]) -> Vec<bool> {
+        let mut free = vec![true; edges.len()];
+        for start in 0..edges.len() {
+            if !free[start] || edges[start].0 == edges[start].1 {
+                continue;
+            }
+            let mut found = Vec::new();
+            all_rings(edges, &free, &mut vec![start], &mut found);
+            if let Some(ring) = found.into_iter().min_by_key(|ring| (ring.len(), ring.clone())) {
+                ring.into_iter().for_each(|edge| free[edge] = false);
+            }
+        }
+        free.into_iter().map(|free| !free).collect()
+    }
+
     proptest! {
         /// Among swapped tasks the assignees are the same before and after, only passed around.
         #[test]
@@ -162,6 +241,13 @@ mod tests {
             before.sort();
             after.sort();
             prop_assert_eq!(before, after);
+            let expected = by_trying_all(&edges);
+            let told: Vec<_> = list.iter().map(|entry| swapped.contains_key(&entry.task)).collect();
+            prop_assert_eq!(told, expected);
+            for entry in list.iter().filter(|entry| swapped.contains_key(&entry.task)) {
+                let fits = |other: &&Reassigned| swapped.contains_key(&other.task) && other.from == entry.to;
+                prop_assert_eq!(&swapped[&entry.task], &list.iter().find(fits).unwrap().task);
+            }
         }
     }
 }

@@ -246,9 +246,11 @@ impl Tail {
         if parts > 0 {
             self.hall.enter(judged.part, now);
         }
+        judged.approvals.iter().for_each(|approval| self.hall.approve(approval));
         for (row, at, ms) in judged.rows {
-            self.hall.offer(&row, &self.mapping);
-            if let Some(part) = self.judge.tell_row((&row, at, ms), self.number, &mut self.memory, &self.versions) {
+            if !self.hall.offer(&row, &self.mapping)
+                && let Some(part) = self.judge.tell_row((&row, at, ms), self.number, &mut self.memory, &self.versions)
+            {
                 self.progress.also(self.number);
                 self.hall.enter(part, now);
             }

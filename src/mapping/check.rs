@@ -102,16 +102,21 @@ fn fields(profile: &Profile) -> Result<(), MappingError> {
 fn paths(profile: &Profile) -> Result<(), MappingError> {
     let check = |key: String, text: &str| match Path::parse(text) {
         Some(_) => Ok(()),
-        None => wrong(key, format!("{text:?} is not a path: names joined by dots, name[] for a newest entry")),
+        None => wrong(key, format!("{text:?} is not a path: names joined by dots, name[] once for a newest entry")),
     };
-    check("task.group".into(), &profile.task.group)?;
+    // An update that cuts an array does not tell what its newest entry is then: good enough for an actor only.
+    let plain = |key: String, text: &str| match text.contains("[]") {
+        true => wrong(key, format!("{text:?} reads a newest entry, which only task.actors may")),
+        false => check(key, text),
+    };
+    plain("task.group".into(), &profile.task.group)?;
     for (at, field) in profile.task.fields.iter().enumerate() {
-        check(format!("task.fields[{at}].path"), &field.path)?;
+        plain(format!("task.fields[{at}].path"), &field.path)?;
     }
     for (at, actor) in profile.task.actors.iter().enumerate() {
         check(format!("task.actors[{at}].path"), &actor.path)?;
     }
-    profile.task.created_by.iter().enumerate().try_for_each(|(at, path)| check(format!("task.created_by[{at}]"), path))
+    profile.task.created_by.iter().enumerate().try_for_each(|(at, path)| plain(format!("task.created_by[{at}]"), path))
 }
 
 fn wrong<T>(key: String, why: String) -> Result<T, MappingError> {
@@ -145,6 +150,7 @@ mod tests {
         assert!(refusal("field = \"status\", to", "field = \"stat\", to").contains("rules[0].when[0].field"));
         assert!(refusal("event = \"task.completed\"", "event = \"task.created\"").contains("rules[0].event"));
         assert!(refusal("path = \"Name\"", "path = \"Name..x\"").contains("task.fields[0].path"));
+        assert!(refusal("path = \"Name\"", "path = \"names[]\"").contains("task.fields[0].path"));
         assert!(refusal("Updated = [", "Changed = [").contains("history.fits.Changed"));
         assert!(refusal("group = \"GroupId\"", "").contains("group"));
     }

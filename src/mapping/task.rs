@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bson::{RawArray, RawBsonRef, RawDocument};
 
 use super::Mapping;
-use super::path::{Slot, Touch};
+use super::path::{Part, Slot, Touch};
 use super::shape::{Field, Show, Stored};
 use super::value::{FieldType, Value};
 use crate::model::DocId;
@@ -21,6 +21,9 @@ pub struct TaskState {
     pub created_by: Option<Arc<str>>,
     /// What stands at each of the mapping's actor paths.
     pub actors: Box<[Option<Arc<str>>]>,
+    /// How long each of [`Mapping::arrays`] is (`None`: no array), so that an update's `history.3` can be told from its
+    /// newest entry. 0 where it is not known: then whatever is written is the newest.
+    pub lengths: Box<[Option<u32>]>,
 }
 
 /// Why a document does not fit the mapping. Holds no value of the document.
@@ -50,6 +53,8 @@ pub struct UpdateDescription<'a> {
     pub removed: Option<&'a RawArray>,
     /// Arrays that were cut: `{field, newSize}`.
     pub truncated: Option<&'a RawArray>,
+    /// From MongoDB 6.1 on: the parts of those paths that can be read in two ways.
+    pub disambiguated: Option<&'a RawDocument>,
 }
 
 /// A state in the making: the group may still be missing.
@@ -58,6 +63,7 @@ struct Draft {
     values: Box<[Value]>,
     creators: Vec<Option<Arc<str>>>,
     actors: Box<[Option<Arc<str>>]>,
+    lengths: Box<[Option<u32>]>,
 }
 
 impl Mapping {
@@ -71,13 +77,14 @@ impl Mapping {
             values: vec![Value::Null; self.task.fields.len()].into(),
             creators: vec![None; self.task.created_by.len()],
             actors: vec![None; self.task.actors.len()].into(),
+            lengths: vec![None; self.targets.arrays.len()].into(),
         };
         let broken = || Misfit::new("(document)", "broken BSON");
         self.targets.visit(doc, |slot, value| self.set(&mut draft, slot, value), broken)?;
         self.finish(draft)
     }
 
-    /// The state after an update of `before`.
+    /// The state after an update of `before`. Who created a task does not change by it.
     ///
     /// # Errors
     /// [`Misfit`] as in [`Mapping::read_task`], and where an update writes inside a plain field.
@@ -85,39 +92,71 @@ impl Mapping {
         let mut draft = Draft {
             group: Some(before.group.clone()),
             values: before.values.clone(),
-            creators: vec![None; self.task.created_by.len()],
+            creators: vec![before.created_by.clone()],
             actors: before.actors.clone(),
+            lengths: before.lengths.clone(),
         };
-        if let Some(first) = draft.creators.first_mut() {
-            first.clone_from(&before.created_by);
-        }
         let broken = || Misfit::new("updateDescription", "broken BSON");
         for entry in update.truncated.into_iter().flatten() {
-            let entry = entry.map_err(|_| broken())?;
-            let key = entry.as_document().and_then(|doc| doc.get_str("field").ok()).ok_or_else(broken)?;
-            for (slot, _) in self.targets.all.iter().filter(|(_, path)| path.newest_of(key)) {
-                self.set(&mut draft, *slot, None)?;
-            }
+            let entry = entry.map_err(|_| broken())?.as_document().ok_or_else(broken)?;
+            let key = entry.get_str("field").map_err(|_| broken())?;
+            let size = entry.get("newSize").ok().flatten().and_then(Value::whole_number);
+            let size = size.and_then(|size| u32::try_from(size).ok()).ok_or_else(broken)?;
+            self.cut(&mut draft, &Part::all(key, update.disambiguated), size)?;
         }
         for element in update.updated.into_iter().flatten() {
             let (key, value) = element.map_err(|_| broken())?;
-            for (slot, path) in &self.targets.all {
-                match (path.touched(key.as_str(), value), slot) {
-                    (Touch::Set(value), _) => self.set(&mut draft, *slot, value)?,
-                    (Touch::Inside, Slot::Field(_) | Slot::Group) => {
-                        return Err(Misfit::new(key.as_str(), "written inside a field that is a plain value"));
-                    }
-                    (Touch::Inside | Touch::None, _) => {}
-                }
-            }
+            self.touch(&mut draft, key.as_str(), Some(value), update.disambiguated)?;
         }
         for key in update.removed.into_iter().flatten() {
             let key = key.map_err(|_| broken())?.as_str().ok_or_else(broken)?;
-            for (slot, _) in self.targets.all.iter().filter(|(_, path)| path.removed_by(key)) {
-                self.set(&mut draft, *slot, None)?;
-            }
+            self.touch(&mut draft, key, None, update.disambiguated)?;
         }
         self.finish(draft)
+    }
+
+    /// The array at `parts` was cut to `size` entries.
+    fn cut(&self, draft: &mut Draft, parts: &[Part<'_>], size: u32) -> Result<(), Misfit> {
+        for target in &self.targets.all {
+            match target.slot {
+                Slot::Length(at) if matches!(target.path.touched(parts, None, None), Touch::Set(_)) => {
+                    if target.path.0.len() == parts.len() {
+                        draft.lengths[at] = Some(size);
+                    }
+                }
+                _ if target.path.cut_by(parts, size) => self.set(draft, target.slot, None)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// An update sets the dotted path `key` to `value`, or removes it.
+    fn touch(
+        &self,
+        draft: &mut Draft,
+        key: &str,
+        value: Option<RawBsonRef<'_>>,
+        disambiguated: Option<&RawDocument>,
+    ) -> Result<(), Misfit> {
+        let parts = Part::all(key, disambiguated);
+        for target in &self.targets.all {
+            let length = target.array.and_then(|array| draft.lengths[array]);
+            match (target.path.touched(&parts, value, length), target.slot) {
+                (Touch::None, _) | (Touch::Set(_), Slot::Creator(_)) => {}
+                (Touch::Set(value), slot) => self.set(draft, slot, value)?,
+                (Touch::Inside, Slot::Field(_) | Slot::Group) => {
+                    return Err(Misfit::new(key, "written inside a field that is a plain value"));
+                }
+                (Touch::Inside, Slot::Length(at)) => {
+                    // An entry of the array, perhaps a new one; in a document digits are a name like any other.
+                    let index = parts.get(target.path.0.len()).and_then(|part| part.index());
+                    draft.lengths[at] = draft.lengths[at].map(|length| length.max(index.map_or(0, |index| index + 1)));
+                }
+                (Touch::Inside, Slot::Creator(_) | Slot::Actor(_)) => {}
+            }
+        }
+        Ok(())
     }
 
     fn set(&self, draft: &mut Draft, slot: Slot, value: Option<RawBsonRef<'_>>) -> Result<(), Misfit> {
@@ -131,6 +170,10 @@ impl Mapping {
             }
             Slot::Creator(at) => draft.creators[at] = value.and_then(id_text),
             Slot::Actor(at) => draft.actors[at] = value.and_then(id_text),
+            Slot::Length(at) => {
+                let entries = value.and_then(RawBsonRef::as_array).map(|array| array.into_iter().count());
+                draft.lengths[at] = entries.and_then(|entries| u32::try_from(entries).ok());
+            }
         }
         Ok(())
     }
@@ -143,7 +186,7 @@ impl Mapping {
             }
         }
         let created_by = draft.creators.into_iter().flatten().next();
-        Ok(TaskState { group, values: draft.values, created_by, actors: draft.actors })
+        Ok(TaskState { group, values: draft.values, created_by, actors: draft.actors, lengths: draft.lengths })
     }
 }
 
@@ -281,7 +324,12 @@ mod tests {
         removed.iter().for_each(|key| gone.push(*key));
         let mut cut = bson::RawArrayBuf::new();
         truncated.iter().for_each(|key| cut.push(rawdoc! { "field": *key, "newSize": 0 }));
-        let update = UpdateDescription { updated: Some(updated), removed: Some(&gone), truncated: Some(&cut) };
+        let update = UpdateDescription {
+            updated: Some(updated),
+            removed: Some(&gone),
+            truncated: Some(&cut),
+            disambiguated: None,
+        };
         mapping.apply_update(&before, update)
     }
 

@@ -10,7 +10,7 @@ use serde::ser::{Serialize, Serializer};
 use super::shape::Field;
 
 /// The value of a tracked field. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Value {
     /// Null, or missing.
     Null,

@@ -11,6 +11,7 @@
 pub mod admin_api;
 pub mod eventually;
 pub mod expected;
+pub mod model;
 pub mod mongo;
 pub mod process;
 pub mod receiver;

@@ -23,10 +23,26 @@ pub(super) struct Taken {
     pub(super) tasks: i64,
     /// The id of the last; `None`: the range is done.
     pub(super) last: Option<Bson>,
-    /// Their snapshots.
-    pub(super) snapshots: RawArrayBuf,
+    /// Their snapshots, as many together as one command may hold.
+    pub(super) snapshots: Vec<RawArrayBuf>,
     /// What did not fit the mapping.
     pub(super) aside: Vec<RawDocumentBuf>,
+}
+
+impl Taken {
+    /// Bytes of snapshots in one command: the server takes commands of up to 16 MB.
+    const BYTES: usize = 8 << 20;
+
+    fn push(&mut self, snapshot: RawDocumentBuf) {
+        match self.snapshots.last_mut().filter(|last| last.as_bytes().len() < Self::BYTES) {
+            Some(last) => last.push(snapshot),
+            None => {
+                let mut first = RawArrayBuf::new();
+                first.push(snapshot);
+                self.snapshots.push(first);
+            }
+        }
+    }
 }
 
 /// Reads what is left of a range; false if stopped, or if nobody takes it any more.
@@ -46,7 +62,7 @@ pub(super) async fn read(
         let chunk = scan::chunk(&store, &mapping.task.collection, &range, &Query::default(), time).await?;
         range.reach(chunk.last.clone());
         let mut taken =
-            Taken { range: nth, tasks: 0, last: chunk.last.clone(), snapshots: RawArrayBuf::new(), aside: Vec::new() };
+            Taken { range: nth, tasks: 0, last: chunk.last.clone(), snapshots: Vec::new(), aside: Vec::new() };
         chunk.documents().for_each(|task| take(task, time, &mapping, &mut taken));
         if found.send(taken).await.is_err() {
             return Ok(false);
@@ -62,7 +78,7 @@ fn take(task: &RawDocument, time: Timestamp, mapping: &Mapping, taken: &mut Take
         return;
     };
     match mapping.read_task(task) {
-        Ok(state) => taken.snapshots.push(Snapshot::of_scan(id, state, time).to_raw(mapping)),
+        Ok(state) => taken.push(Snapshot::of_scan(id, state, time).to_raw(mapping)),
         Err(misfit) => {
             tracing::warn!(reason = %misfit, "first start: a task does not fit the mapping and is put aside");
             taken.aside.extend(aside(task, &misfit, time, mapping));

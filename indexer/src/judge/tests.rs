@@ -58,13 +58,17 @@ impl Scene {
 
     /// A row of an approval at `time`; the event it tells.
     fn approval_row(&mut self, time: u32) -> Option<EventKind> {
+        self.approval_row_saying(time, &[])
+    }
+
+    fn approval_row_saying(&mut self, time: u32, changes: &[(&str, &str)]) -> Option<EventKind> {
         self.number += 1;
         let row = HistoryRow {
             id: DocId::parse("row"),
             task: DocId::parse("t"),
             actor: "u".into(),
             action: "CompletionApproved".into(),
-            changes: Vec::new(),
+            changes: changes.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect(),
         };
         let at = StreamTime::new(Timestamp { time, increment: 1 }, 0);
         let part = self.judge.tell_row((&row, at, 0), self.number, &mut self.memory, &self.versions)?;
@@ -82,6 +86,20 @@ fn a_review_row_tells_once_what_no_transition_told() {
     assert_eq!(scene.write(5, 4), [EventKind::Updated]);
     assert_eq!(scene.write(6, 2), [EventKind::Completed, EventKind::Approved]);
     assert_eq!(scene.approval_row(7), None);
+}
+
+#[test]
+fn a_review_row_that_names_another_status_is_of_an_earlier_change_or_another_life() {
+    let mut scene = Scene::new();
+    scene.insert(1, 1);
+    assert_eq!(scene.write(2, 2), [EventKind::Completed]);
+    scene.unit(3, vec![What::Task { id: DocId::parse("t"), write: TaskWrite::Delete }]);
+    let changes = [("OldStatus", "WaitingForApproval"), ("NewStatus", "Completed")];
+    assert_eq!(scene.approval_row_saying(4, &changes), None, "nobody is there");
+    assert_eq!(scene.insert(5, 1), [EventKind::Created]);
+    assert_eq!(scene.approval_row_saying(6, &changes), None);
+    assert_eq!(scene.write(7, 2), [EventKind::Completed]);
+    assert_eq!(scene.approval_row_saying(8, &changes), Some(EventKind::Approved));
 }
 
 #[test]
