@@ -1,7 +1,7 @@
 //! The audit: proves for a period that the log, the deliveries and the snapshots agree, or says what is missing.
 //!
-//! Three checks. [`log`]: each event has, for each webhook which then wanted it, a delivery in a lawful state ([`state`]).
-//! [`sequence`]: each task's events are numbered without hole or repetition, up to its snapshot's count. [`snapshots`]:
+//! Three checks. `log`: each event has, for each webhook which then wanted it, a delivery in a lawful state (`state`).
+//! `sequence`: each task's events are numbered without hole or repetition, up to its snapshot's count. `snapshots`:
 //! snapshots equal the tasks. All of it reads the database as of single points in time, so it is right while everything
 //! runs: what is recorded together is seen together. Memory does not grow with the data.
 
