@@ -81,7 +81,7 @@ async fn serve() -> anyhow::Result<()> {
     let store = connect(&settings.common.mongo, "taskwire-api").await?;
     ensure_indexes(&store).await.context("the indexes of Taskwire's collections cannot be made")?;
     let clock = ServerClock::calibrated(&store.db).await.context("MongoDB does not tell its time")?;
-    let app = App::new(&settings, store, clock)?;
+    let app = App::new(&settings, store.clone(), clock)?;
 
     let listener = TcpListener::bind(settings.listen)
         .await
@@ -91,7 +91,10 @@ async fn serve() -> anyhow::Result<()> {
     tokio::spawn(pulse(app.clone(), board.clone(), stop.clone()));
     let routes = router(app, status_routes(board, metrics));
     tracing::info!(listen = %listener.local_addr()?, version = VERSION, "serving");
-    serve_until(listener, routes, stop).await
+    serve_until(listener, routes, stop).await?;
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
 }
 
 /// Serves until `stop`, then lets requests under way end, for [`GRACE`] at most.
@@ -104,7 +107,6 @@ async fn serve_until(listener: TcpListener, routes: axum::Router, stop: Cancella
             tracing::warn!("requests were still under way after {GRACE:?}");
         }
     }
-    tracing::info!("stopped");
     Ok(())
 }
 

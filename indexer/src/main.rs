@@ -108,6 +108,7 @@ async fn serve(work: Work, (settings, format): (IndexerSettings, LogFormat)) -> 
     let routes = status_routes(status.clone(), metrics);
     let server = tokio::spawn(axum::serve(listener, routes).with_graceful_shutdown(until).into_future());
     let store = connect(&settings.common.mongo, "taskwire-indexer").await?;
+    let closing = store.clone();
     ensure_indexes(&store).await.context("the indexes cannot be made")?;
     let clock = ServerClock::calibrated(&store.db).await?;
     let tracker = Tracker::default();
@@ -138,6 +139,7 @@ async fn serve(work: Work, (settings, format): (IndexerSettings, LogFormat)) -> 
     serving.cancel();
     // What still reads from the health routes is not waited for longer than this.
     let _closed = tokio::time::timeout(Duration::from_secs(1), server).await;
+    closing.close().await;
     Ok(())
 }
 

@@ -24,7 +24,17 @@ impl Store {
     pub fn collection<T: Send + Sync>(&self, name: &str) -> Collection<T> {
         self.db.collection(name)
     }
+
+    /// Ends the client's sessions, for the end of the process; what still uses the store fails. Otherwise the driver ends them
+    /// in the background while the runtime goes away under it, and may panic.
+    pub async fn close(self) {
+        // A server that does not answer must not hold up the end.
+        let _in_time = tokio::time::timeout(CLOSING, self.client.shutdown().immediate(true)).await;
+    }
 }
+
+/// The most that [`Store::close`] takes.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// Why the database cannot be used. The texts say what to do.
 #[derive(Debug, thiserror::Error)]
