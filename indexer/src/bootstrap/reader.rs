@@ -31,7 +31,7 @@ pub(super) struct Taken {
 
 impl Taken {
     /// Bytes of snapshots in one command: the server takes commands of up to 16 MB.
-    const BYTES: usize = 8 << 20;
+    const BYTES: usize = 4 << 20;
 
     fn push(&mut self, snapshot: RawDocumentBuf) {
         match self.snapshots.last_mut().filter(|last| last.as_bytes().len() < Self::BYTES) {
