@@ -208,21 +208,30 @@ impl<'a> Bootstrap<'a> {
         self.write(set, put(names::WEBHOOK_VERSIONS, &documents)).await
     }
 
+    /// A commit whose outcome is unknown ends this tail; the next one reads how far the scan has come.
     async fn write(&mut self, set: Document, commands: Vec<RawDocumentBuf>) -> Result<(), RecordError> {
+        self.session.start_transaction().await?;
+        if let Err(error) = self.fill(set, commands).await {
+            // The server drops an abandoned transaction by itself; the reason to tell is the first error.
+            let _aborted = self.session.abort_transaction().await;
+            return Err(error);
+        }
+        self.session.commit_transaction().await?;
+        self.checkpoint.batch += 1;
+        Ok(())
+    }
+
+    async fn fill(&mut self, set: Document, commands: Vec<RawDocumentBuf>) -> Result<(), RecordError> {
         let fence = doc! { "_id": WATCHER, "epoch": self.checkpoint.epoch, "batch": self.checkpoint.batch };
         let update = doc! { "$set": set, "$inc": { "batch": 1i64 } };
-        let db = self.store.db.clone();
         let checkpoints = self.store.collection::<Document>(names::CHECKPOINTS);
-        self.session.start_transaction().await?;
         let moved = checkpoints.update_one(fence, update).session(&mut *self.session).await?;
         if moved.matched_count == 0 {
             return Err(RecordError::Fenced { epoch: self.checkpoint.epoch });
         }
         for command in commands {
-            db.run_raw_command(command).session(&mut *self.session).await?;
+            self.store.db.run_raw_command(command).session(&mut *self.session).await?;
         }
-        self.session.commit_transaction().await?;
-        self.checkpoint.batch += 1;
         Ok(())
     }
 }

@@ -108,15 +108,8 @@ async fn begin_anew(store: &Store) -> Result<i64> {
 
 /// Takes the position over as it was seen, or not at all: whoever was faster has changed its epoch.
 async fn take_over(store: &Store, owner: &str, sight: &Sight) -> Result<Option<Held>> {
-    if let Some(session) = sight.lease.as_ref().and_then(|lease| lease.get("session")) {
-        // A leader that was killed inside its transaction leaves the position's document locked until the server gives
-        // the transaction up, a minute later. Ending its session (a user may end its own) frees the document now.
-        if let Err(error) = store.db.run_command(doc! { "killSessions": [{ "id": session.clone() }] }).await {
-            tracing::warn!(
-                reason = describe(&error),
-                "the last leader's session could not be ended: taking over may take a minute"
-            );
-        }
+    if let Some(lease) = &sight.lease {
+        end_session(store, lease).await;
     }
     let Some(checkpoint) = Checkpoint::take_over(store, sight.epoch, owner).await? else { return Ok(None) };
     let epoch = checkpoint.epoch;
@@ -139,18 +132,30 @@ pub async fn seize(store: &Store, owner: &str) -> Result<Option<Held>> {
     take_over(store, owner, &Sight::take(store).await?).await
 }
 
-/// A session for this epoch's transactions, named in the lease so that a successor can end it.
+/// A session for this epoch's transactions, named in the lease so that a successor can end it. The one that was named
+/// before, by an earlier tail of this epoch, is ended: a transaction that it left open would keep the position's document.
 ///
 /// # Errors
 /// The driver's. `None` if another epoch took over.
 pub async fn session(store: &Store, epoch: i64) -> Result<Option<ClientSession>> {
     let session = store.client.start_session().await?;
     let id = session.id().get("id").cloned();
-    let named = store
+    let lease = store
         .collection::<Document>(names::CHECKPOINTS)
-        .update_one(doc! { "_id": LEASE, "epoch": epoch }, doc! { "$set": { "session": id } })
+        .find_one_and_update(doc! { "_id": LEASE, "epoch": epoch }, doc! { "$set": { "session": id } })
         .await?;
-    Ok((named.matched_count == 1).then_some(session))
+    let Some(lease) = lease else { return Ok(None) };
+    end_session(store, &lease).await;
+    Ok(Some(session))
+}
+
+/// Ends the session that the lease names (a user may end its own): a leader that was killed inside its transaction leaves
+/// the position's document locked until the server gives the transaction up, a minute later.
+async fn end_session(store: &Store, lease: &Document) {
+    let Some(session) = lease.get("session").filter(|session| session.as_null().is_none()) else { return };
+    if let Err(error) = store.db.run_command(doc! { "killSessions": [{ "id": session.clone() }] }).await {
+        tracing::warn!(%error, "an earlier session could not be ended: what it left open may take a minute to pass");
+    }
 }
 
 /// Keeps the lease's beat going until stopped; ends by itself when another epoch took over.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bson::{Document, doc};
+use bson::{Bson, Document, doc};
 use taskwire_tests::service::{NewTask, Status, tracker};
 use taskwire_tests::{Mongo, Profile, Program, Stack, eventually};
 
@@ -112,9 +112,14 @@ async fn every_step_of_a_recovery_may_fail_and_each_difference_is_told_once() ->
             mongo.fail_point(fault.clone()).await?;
             let mut indexer = stack.launch(Program::Indexer).start().await.with_context(|| format!("{fault}"))?;
             settled(&stack, TASKS).await.with_context(|| format!("{fault}"))?;
+            eventually("the recovery is complete", SOON, async || {
+                let watcher =
+                    checkpoints.find_one(doc! { "_id": "watcher" }).await.map_err(|error| error.to_string())?;
+                let gap = watcher.as_ref().and_then(|watcher| watcher.get("gap")).and_then(Bson::as_null);
+                gap.ok_or_else(|| format!("{fault}: {watcher:?}"))
+            })
+            .await?;
             indexer.stop(SOON).await?;
-            let watcher = checkpoints.find_one(doc! { "_id": "watcher" }).await?.context("a position")?;
-            ensure!(watcher.get("gap").is_none_or(|gap| gap.as_null().is_some()), "{fault}: {watcher}");
         }
     }
     let gaps = stack.db.collection::<Document>("gaps");
