@@ -300,6 +300,32 @@ mod tests {
         assert_eq!(camel(approval("Pending"), approval("Rejected")), ["task.rejected"]);
     }
 
+    /// The contract's table for every move of the status, with and without another assignee and another name.
+    #[test]
+    fn every_move_of_the_service_profile_gives_what_the_table_says() {
+        let (waiting, completed) = (4, 2);
+        for (from, to, moves, named) in
+            (0..5).flat_map(|from| (0..5).map(move |to| (from, to))).flat_map(|(from, to)| {
+                [(false, false), (false, true), (true, false), (true, true)]
+                    .map(|(moves, named)| (from, to, moves, named))
+            })
+        {
+            let task = |status: i32, other: bool| {
+                let (user, name) = (if other && moves { "b" } else { "a" }, if other && named { "m" } else { "n" });
+                doc! { "Status": status, "AssignedUserId": user, "Name": name }
+            };
+            let mut expected = Vec::new();
+            if from != to {
+                expected.extend((to == completed).then_some("task.completed"));
+                expected.extend((from == waiting && to == completed).then_some("task.approved"));
+                expected.extend((from == waiting && to <= 1 && !moves).then_some("task.rejected"));
+            }
+            let unexplained = (from != to && expected.is_empty()) || moves || named;
+            expected.extend(unexplained.then_some("task.updated"));
+            assert_eq!(tracker(task(from, false), task(to, true)), expected, "{from} to {to}, {moves}, {named}");
+        }
+    }
+
     #[test]
     fn a_swap_explains_the_assignee_and_nothing_else() {
         let task = |user: &str, name: &str| doc! { "Status": 1, "AssignedUserId": user, "Name": name };

@@ -4,6 +4,7 @@
 //! more. Rings are found in stream order, the shortest first, so that an unrelated re-assignment in the same
 //! transaction stays a re-assignment. Pure.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use bson::oid::ObjectId;
@@ -99,8 +100,8 @@ impl People {
                     }
                     return ring;
                 }
-                if !came_by.contains_key(&next) {
-                    came_by.insert(next, at);
+                if let Entry::Vacant(unseen) = came_by.entry(next) {
+                    unseen.insert(at);
                     queue.push_back(next);
                 }
             }

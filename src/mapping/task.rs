@@ -118,12 +118,10 @@ impl Mapping {
     /// The array at `parts` was cut to `size` entries.
     fn cut(&self, draft: &mut Draft, parts: &[Part<'_>], size: u32) -> Result<(), Misfit> {
         for target in &self.targets.all {
+            let is_it =
+                target.path.0.len() == parts.len() && matches!(target.path.touched(parts, None, None), Touch::Set(_));
             match target.slot {
-                Slot::Length(at) if matches!(target.path.touched(parts, None, None), Touch::Set(_)) => {
-                    if target.path.0.len() == parts.len() {
-                        draft.lengths[at] = Some(size);
-                    }
-                }
+                Slot::Length(at) if is_it => draft.lengths[at] = Some(size),
                 _ if target.path.cut_by(parts, size) => self.set(draft, target.slot, None)?,
                 _ => {}
             }
