@@ -177,6 +177,7 @@ impl Leader {
                  taskwire-indexer checkpoint reset",
             ));
         };
+        let mut compared = None;
         let mut versions = load_versions(store, position.time).await?;
         let (clock, dispatcher) = (self.clock.clone(), self.dispatcher.clone());
         let mut recorder =
@@ -184,7 +185,10 @@ impl Leader {
                 .telling(self.status.clone());
         if let Some(wanted) = self.wanted(&checkpoint, next, position.time) {
             match self.recover(&mut recorder, wanted, position.time, &mut versions, stop).await? {
-                Some(behind) => position = behind,
+                Some(behind) => {
+                    compared = Some(behind.time);
+                    position = behind;
+                }
                 None => return Ok(TermEnd::Stopped),
             }
         } else if let Next::Recover(reason) = next {
@@ -194,7 +198,7 @@ impl Leader {
             position.token = None;
         }
         versions.prune(position.time);
-        let end = self.follow(recorder, versions, &position, stop, pause).await;
+        let end = self.follow(recorder, versions, &position, compared, stop, pause).await;
         Ok(match end {
             TailEnd::Stopped => TermEnd::Stopped,
             TailEnd::Record(error) => return Err(error),
@@ -213,6 +217,7 @@ impl Leader {
         recorder: Recorder,
         versions: Versions,
         position: &Position,
+        compared: Option<Timestamp>,
         stop: &CancellationToken,
         pause: &mut impl Backoff,
     ) -> TailEnd {
@@ -222,6 +227,7 @@ impl Leader {
             actor_wait: self.settings.actor_wait,
             idle_checkpoint: self.settings.idle_checkpoint,
             grace: self.settings.grace,
+            compared,
         };
         self.tracker.stored(position.time);
         let tail = Tail::new(self.store.clone(), Arc::clone(mapping), versions, options, self.tracker.clone());

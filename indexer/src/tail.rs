@@ -69,6 +69,9 @@ pub struct TailOptions {
     pub idle_checkpoint: Duration,
     /// How long a stop waits for the batch under way.
     pub grace: Duration,
+    /// Up to here a recovery has just compared the snapshots with the collection, and this tail begins there by time, so
+    /// that the stream tells it again: a replacement of the tasks up to here asks for no other recovery.
+    pub compared: Option<Timestamp>,
 }
 
 /// Everything between the stream and the recorder.
@@ -208,6 +211,9 @@ impl Tail {
             // What was read is recorded first, so that the next tail begins behind it.
             Feed::Ended(StreamEnd::Closed) => self.ending = Some(StreamEnd::Closed.into()),
             Feed::Ended(end) => return Err(end.into()),
+        }
+        if let Some(compared) = self.options.compared {
+            units.retain(|unit| !(replaces_the_tasks(unit) && !is_after(unit.time(), compared)));
         }
         if let Some(at) = units.iter().position(replaces_the_tasks) {
             self.ending = Some(TailEnd::TasksReplaced { at: units[at].time() });
@@ -365,6 +371,10 @@ impl Tail {
             }
         }
     }
+}
+
+fn is_after(time: Timestamp, other: Timestamp) -> bool {
+    (time.time, time.increment) > (other.time, other.increment)
 }
 
 /// Whether another collection was renamed onto the tasks here.

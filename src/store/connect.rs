@@ -90,6 +90,8 @@ pub async fn connect(settings: &MongoSettings, program: &str) -> Result<Store, C
     options.app_name.get_or_insert_with(|| program.to_owned());
     options.server_selection_timeout.get_or_insert(Duration::from_secs(5));
     options.connect_timeout.get_or_insert(Duration::from_secs(5));
+    // A server that said it is shutting down, or did not answer, is asked again after so long; the default is 10 s.
+    options.heartbeat_freq.get_or_insert(Duration::from_secs(2));
     // The driver's default of 10 is too few: each waiting stream holds one, and outcome writers run side by side.
     options.max_pool_size.get_or_insert(64);
     options.write_concern.get_or_insert_with(WriteConcern::majority);

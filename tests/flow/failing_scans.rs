@@ -16,8 +16,8 @@ const TASKS: usize = 300;
 fn faults(namespace: Option<String>, command: &str) -> Vec<Document> {
     let closed = (2, doc! { "closeConnection": true });
     let transient = (2, doc! { "errorCode": 112, "errorLabels": ["TransientTransactionError"] });
-    // The commit took effect, and its answer says that this is not known; the driver asks twice by itself.
-    let applied = (3, doc! { "writeConcernError": { "code": 91, "errmsg": "shutting down" } });
+    // The commit took effect, and its answer says that this is not known; the driver asks again by itself.
+    let applied = (2, doc! { "writeConcernError": { "code": 91, "errmsg": "shutting down" } });
     let mut ways = vec![closed, transient];
     if command == "commitTransaction" {
         ways.push(applied);

@@ -68,8 +68,7 @@ pub(super) async fn of_the_log(scene: &Scene) -> Result<Vec<Broken>> {
         after,
         kinds,
     };
-    let time = Timestamp { time: second.get_timestamp("clusterTime")?.time, increment: 1_000_000 };
-    let (nowhere, stranger) = (EventId::first_at(time), ObjectId::new());
+    let (nowhere, stranger) = (EventId::first_at(second.get_timestamp("clusterTime")?), ObjectId::new());
     let orphan = changed(&row, |row| {
         row.insert("_id", DeliveryId::derive(&nowhere, scene.webhook).as_str());
         row.insert("eventId", nowhere.as_str());
