@@ -147,10 +147,13 @@ impl Gap {
     /// A gap that was just found.
     #[must_use]
     pub fn found(reason: Reason, from: Timestamp, to: Timestamp, now: DateTime, state: GapState) -> Self {
-        // An open gap is found again and again, each time with a later `to`: one record.
-        let until = if state == GapState::Open { "open".to_owned() } else { format!("{}.{}", to.time, to.increment) };
         Self {
-            id: format!("gap_{}.{}_{until}", from.time, from.increment),
+            // An open gap is found again and again, each time with a later `to`: one record.
+            id: if state == GapState::Open {
+                open_id(from)
+            } else {
+                format!("gap_{}.{}_{}.{}", from.time, from.increment, to.time, to.increment)
+            },
             reason,
             from,
             to,
@@ -195,8 +198,7 @@ impl Gap {
     pub fn end(&mut self, now: DateTime) {
         self.state = GapState::Recovered;
         self.recovered_at = Some(now);
-        let kept = Self::KEPT_DAYS * 24 * 3600 * 1000;
-        self.expire_at = Some(DateTime::from_millis(now.timestamp_millis().saturating_add(kept)));
+        self.expire_at = Some(kept_until(now));
     }
 
     /// Reads a gap by its id.
@@ -205,6 +207,17 @@ impl Gap {
     /// The driver's.
     pub async fn read(store: &Store, id: &str) -> mongodb::error::Result<Option<Self>> {
         store.collection(names::GAPS).find_one(doc! { "_id": id }).await
+    }
+
+    /// Ends the record of a gap that was left open, once what followed `from` is recovered.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn close_open(store: &Store, from: Timestamp, now: DateTime) -> mongodb::error::Result<()> {
+        let open = doc! { "_id": open_id(from), "state": "open" };
+        let closed = doc! { "$set": { "state": "recovered", "recoveredAt": now, "expireAt": kept_until(now) } };
+        store.collection::<Document>(names::GAPS).update_one(open, closed).await?;
+        Ok(())
     }
 
     /// Keeps the record of a gap that is left as it is, once.
@@ -217,6 +230,15 @@ impl Gap {
         gaps.update_one(doc! { "_id": &self.id }, insert).upsert(true).await?;
         Ok(())
     }
+}
+
+fn open_id(from: Timestamp) -> String {
+    format!("gap_{}.{}_open", from.time, from.increment)
+}
+
+fn kept_until(now: DateTime) -> DateTime {
+    let kept = Gap::KEPT_DAYS * 24 * 3600 * 1000;
+    DateTime::from_millis(now.timestamp_millis().saturating_add(kept))
 }
 
 impl fmt::Display for Gap {

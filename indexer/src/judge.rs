@@ -31,7 +31,7 @@ pub struct Quarantined {
     /// Why, without values.
     pub reason: String,
     /// The place in the stream.
-    pub time: Timestamp,
+    pub at: StreamTime,
     /// The whole raw change.
     pub raw: RawDocumentBuf,
 }
@@ -151,9 +151,7 @@ impl Judge {
             let at = StreamTime::new(time, 0);
             match change.what {
                 What::Task { id, write } => {
-                    let occurrence = self.occurrences.entry(id.clone()).or_default();
-                    let at = StreamTime::new(time, *occurrence);
-                    *occurrence += 1;
+                    let at = StreamTime::new(time, self.occurrence(&id));
                     match fold(&self.mapping, at, memory.get(&id), &write) {
                         Ok(None) => {}
                         Ok(Some(transition)) => {
@@ -165,7 +163,7 @@ impl Judge {
                             key: Some(id),
                             collection: self.mapping.task.collection.clone(),
                             reason: misfit.to_string(),
-                            time,
+                            at,
                             raw: raw_of(write),
                         }),
                     }
@@ -185,7 +183,9 @@ impl Judge {
                     judged.part.gone = Some((at, gone));
                 }
                 What::Unreadable { key, collection, reason, raw } => {
-                    judged.part.quarantined.push(Quarantined { key, collection, reason, time, raw });
+                    let of_task = key.as_ref().filter(|_| collection == self.mapping.task.collection);
+                    let at = StreamTime::new(time, of_task.map_or(0, |id| self.occurrence(id)));
+                    judged.part.quarantined.push(Quarantined { key, collection, reason, at, raw });
                 }
                 What::Invalidate | What::Ignored => {}
             }
@@ -201,6 +201,13 @@ impl Judge {
             draft.subscribers = versions.subscribers(&draft.state.group, draft.at, draft.kind, draft.echo);
         }
         judged
+    }
+
+    /// Which change of this task at the present cluster time it is, readable or not.
+    fn occurrence(&mut self, task: &DocId) -> u32 {
+        let next = self.occurrences.entry(task.clone()).or_default();
+        *next += 1;
+        *next - 1
     }
 
     /// The event a history row alone tells, if nothing told it since the task's last change of status. A row from before

@@ -4,7 +4,7 @@ use bson::raw::{RawBson, cstr};
 use bson::{Bson, DateTime, RawDocumentBuf, rawdoc};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use taskwire::model::{DocId, EventId, StreamTime};
+use taskwire::model::{DocId, EventId};
 
 use crate::judge::Quarantined;
 use crate::large::storable;
@@ -72,10 +72,10 @@ impl Reread {
 pub fn put_aside(entry: &Quarantined, now: DateTime) -> RawDocumentBuf {
     let key = entry.key.clone().unwrap_or_else(|| DocId::Text("unknown".into()));
     // A function of the change, so that reading it again puts it aside once.
-    let id = EventId::derive(StreamTime::new(entry.time, 0), &entry.collection, &key, "quarantine");
+    let id = EventId::derive(entry.at, &entry.collection, &key, "quarantine");
     let mut document = rawdoc! {
         "collection": entry.collection.as_str(), "reason": entry.reason.as_str(),
-        "clusterTime": entry.time, "at": now, "status": EntryStatus::Aside.name(),
+        "clusterTime": entry.at.timestamp(), "at": now, "status": EntryStatus::Aside.name(),
     };
     if let Ok(key) = RawBson::try_from(Bson::from(key)) {
         document.append(cstr!("documentKey"), key);

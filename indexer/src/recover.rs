@@ -142,6 +142,7 @@ impl Recovery<'_> {
         self.recorder
             .record(&Batch { parts: Vec::new(), position: Some(position.clone()), gap: Some(gap.clone()) })
             .await?;
+        Gap::close_open(self.store, gap.from, self.clock.now()).await?;
         metrics::counter!("taskwire_gaps_recovered_total").increment(1);
         tracing::warn!(gap = gap.id, found = %gap, "the gap is recovered; the stream is read again from its end on");
         Ok(Some(position))
@@ -204,7 +205,7 @@ impl Recovery<'_> {
         if let Ok(key) = bson::raw::RawBson::try_from(key.clone()) {
             raw.append(bson::raw::cstr!("documentKey"), rawdoc! { "_id": key });
         }
-        Quarantined { key: Some(id), collection, reason, time: gap.to, raw }
+        Quarantined { key: Some(id), collection, reason, at: StreamTime::new(gap.to, 0), raw }
     }
 
     /// The snapshots of these tasks. A task whose snapshot cannot be read, or was removed by hand, is one of which only

@@ -249,6 +249,12 @@ async fn with_on_gap_stop_nothing_is_recorded_until_the_operator_decides() -> Re
     })
     .await?;
     log_is_whole(&stack).await?;
+    let gaps = stack.db.collection::<Document>("gaps");
+    eventually("no gap is open", SOON, async || match gaps.count_documents(doc! { "state": "recovered" }).await {
+        Ok(2) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
     indexer.stop(SOON).await?;
     Ok(())
 }

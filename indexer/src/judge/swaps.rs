@@ -80,7 +80,7 @@ impl Judge {
                 collection: shape.collection.clone(),
                 reason:
                     "the update that approved it does not name its tasks, and the request is no longer there".into(),
-                time: at.timestamp(),
+                at,
                 raw,
             }));
             return;
