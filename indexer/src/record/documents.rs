@@ -1,0 +1,167 @@
+//! A batch as documents and statements, ready to be written as often as it takes.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bson::raw::cstr;
+use bson::{DateTime, RawDocumentBuf, oid::ObjectId, rawdoc};
+use taskwire::model::{Delivery, DocId, Ordering, TaskEvent};
+
+use super::{Batch, RecordError, Recorder};
+use crate::dispatch::{LeaseGrant, Slot};
+use crate::gap::GapState;
+use crate::quarantine;
+use crate::snapshot::Snapshot;
+
+/// A batch as documents, ready to be written as often as it takes; all but events and deliveries as update statements.
+pub(super) struct Documents {
+    pub(super) position: RawDocumentBuf,
+    pub(super) events: Vec<TaskEvent>,
+    pub(super) deliveries: Vec<Row>,
+    pub(super) snapshots: Vec<RawDocumentBuf>,
+    pub(super) versions: Vec<RawDocumentBuf>,
+    pub(super) quarantined: Vec<RawDocumentBuf>,
+    pub(super) reread: Vec<RawDocumentBuf>,
+    pub(super) gaps: Vec<RawDocumentBuf>,
+}
+
+/// A delivery to be written; with a slot, leased to this process's dispatcher from its first moment.
+pub(super) struct Row {
+    pub(super) delivery: Delivery,
+    pub(super) handed: Option<(Slot, Arc<str>)>,
+    pub(super) happened_at: DateTime,
+}
+
+impl Recorder {
+    /// Everything a batch writes.
+    pub(super) fn documents(&self, batch: &Batch) -> Result<Documents, RecordError> {
+        let now = self.clock.now();
+        let mut set = rawdoc! { "updatedAt": now };
+        if let Some(position) = &batch.position {
+            // Together with the token that belongs to it: one that stays is still the former pipeline's.
+            set.append(cstr!("pipeline"), self.pipeline.as_str());
+            set.append(cstr!("time"), position.time);
+            match &position.token {
+                Some(token) => set.append(cstr!("token"), token.clone()),
+                None => set.append(cstr!("token"), bson::raw::RawBson::Null),
+            }
+        }
+        if let Some(gap) = &batch.gap {
+            match gap.state {
+                GapState::Recovered => set.append(cstr!("gap"), bson::raw::RawBson::Null),
+                GapState::Open | GapState::Recovering => set.append(cstr!("gap"), gap.id.as_str()),
+            }
+        }
+        let mut documents = Documents {
+            position: rawdoc! { "$set": set, "$inc": { "batch": 1i64 } },
+            events: Vec::new(),
+            deliveries: Vec::new(),
+            snapshots: Vec::new(),
+            versions: Vec::new(),
+            quarantined: Vec::new(),
+            reread: Vec::new(),
+            gaps: Vec::new(),
+        };
+        let mut last: HashMap<&DocId, &Snapshot> = HashMap::new();
+        let mut room = self.room(batch);
+        for part in &batch.parts {
+            for draft in &part.events {
+                let event = draft.finish(&self.mapping);
+                let body: OnceCell<Arc<str>> = OnceCell::new();
+                for subscriber in &draft.subscribers {
+                    let mut delivery = Delivery::queued(&event, subscriber.webhook, subscriber.ordering, now);
+                    let slot = if subscriber.ordering == Ordering::None { room.take(subscriber.webhook) } else { None };
+                    let handed = slot.map(|slot| {
+                        room.lease_to(&mut delivery);
+                        (slot, Arc::clone(body.get_or_init(|| event.body.as_str().into())))
+                    });
+                    documents.deliveries.push(Row { delivery, handed, happened_at: event.at });
+                }
+                documents.events.push(event);
+            }
+            last.extend(part.snapshots.iter().map(|snapshot| (&snapshot.id, snapshot)));
+            for version in &part.versions {
+                let mut raw = bson::serialize_to_raw_document_buf(version)?;
+                raw.append(cstr!("_id"), version.key());
+                documents.versions.extend(replace_statement(&raw));
+            }
+            for entry in &part.quarantined {
+                tracing::warn!(collection = entry.collection, reason = entry.reason, "a change was put aside");
+                documents.quarantined.push(quarantine::put_aside(entry, now));
+            }
+            documents.reread.extend(part.reread.iter().map(|reread| reread.statement(now)));
+        }
+        let snapshots = last.into_values().filter_map(|snapshot| replace_statement(&snapshot.to_raw(&self.mapping)));
+        documents.snapshots = snapshots.collect();
+        if let Some(gap) = &batch.gap {
+            documents.gaps.extend(replace_statement(&bson::serialize_to_raw_document_buf(gap)?));
+        }
+        Ok(documents)
+    }
+
+    /// Room in the dispatcher's lanes for what this batch will queue.
+    fn room(&self, batch: &Batch) -> Room {
+        let Some(dispatcher) = &self.dispatcher else { return Room::default() };
+        let mut wanted: HashMap<ObjectId, usize> = HashMap::new();
+        let subscribers = batch.parts.iter().flat_map(|part| &part.events).flat_map(|draft| &draft.subscribers);
+        for subscriber in subscribers.filter(|subscriber| subscriber.ordering == Ordering::None) {
+            *wanted.entry(subscriber.webhook).or_default() += 1;
+        }
+        let slots = wanted.into_iter().map(|(webhook, count)| (webhook, dispatcher.reserve(webhook, count)));
+        Room { slots: slots.collect(), lease: Some(dispatcher.lease()) }
+    }
+}
+
+/// Slots of this process's dispatcher, and the lease under which they are filled.
+#[derive(Default)]
+struct Room {
+    slots: HashMap<ObjectId, Vec<Slot>>,
+    lease: Option<LeaseGrant>,
+}
+
+impl Room {
+    fn take(&mut self, webhook: ObjectId) -> Option<Slot> {
+        self.slots.get_mut(&webhook)?.pop()
+    }
+
+    /// The row is written as held: its first attempt is taken here.
+    fn lease_to(&self, delivery: &mut Delivery) {
+        if let Some(lease) = &self.lease {
+            delivery.attempts = 1;
+            delivery.due = Some(lease.until);
+            delivery.lease = Some(lease.token.clone());
+        }
+    }
+}
+
+/// The update statement that puts a whole document by its `_id`.
+pub(crate) fn replace_statement(document: &RawDocumentBuf) -> Option<RawDocumentBuf> {
+    let id = bson::raw::RawBson::from(document.get("_id").ok()??);
+    Some(rawdoc! { "q": { "_id": id }, "u": document.clone(), "upsert": true })
+}
+
+/// How many of these statements, at least one, one command may hold.
+pub(super) fn chunk_length(statements: &[RawDocumentBuf]) -> usize {
+    let mut bytes = 0;
+    let fits = statements.iter().take(Recorder::STATEMENTS).take_while(|statement| {
+        bytes += statement.as_bytes().len();
+        bytes <= Recorder::BYTES
+    });
+    fits.count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_holds_no_more_than_the_server_takes_and_always_something() {
+        let large = rawdoc! { "_id": 1, "text": "x".repeat(9 << 20) };
+        let small = rawdoc! { "_id": 2 };
+        assert_eq!(chunk_length(&[large.clone(), large.clone()]), 1);
+        assert_eq!(chunk_length(&[small.clone(), large]), 2);
+        assert_eq!(chunk_length(&[rawdoc! { "text": "x".repeat(Recorder::BYTES) }, small.clone()]), 1);
+        assert_eq!(chunk_length(&vec![small; Recorder::STATEMENTS + 1]), Recorder::STATEMENTS);
+    }
+}
