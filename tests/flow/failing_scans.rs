@@ -13,7 +13,7 @@ use crate::common::{SOON, event_log, start_indexer};
 const TASKS: usize = 300;
 
 /// The ways in which a command fails, and how often in a row.
-fn faults(namespace: Option<String>, command: &str) -> Vec<Document> {
+fn faults(namespace: Option<&str>, command: &str) -> Vec<Document> {
     let closed = (2, doc! { "closeConnection": true });
     let transient = (2, doc! { "errorCode": 112, "errorLabels": ["TransientTransactionError"] });
     // The commit took effect, and its answer says that this is not known; the driver asks again by itself.
@@ -24,7 +24,7 @@ fn faults(namespace: Option<String>, command: &str) -> Vec<Document> {
     }
     let fault = |(times, how): (i32, Document)| {
         let mut data = doc! { "failCommands": [command], "appName": "taskwire-indexer" };
-        data.extend(namespace.iter().map(|namespace| ("namespace".to_owned(), namespace.as_str().into())));
+        data.extend(namespace.map(|namespace| ("namespace".to_owned(), namespace.into())));
         data.extend(how);
         doc! { "configureFailPoint": "failCommand", "mode": { "times": times }, "data": data }
     };
@@ -67,7 +67,8 @@ async fn every_step_of_a_first_start_may_fail_and_the_past_is_taken_in_once() ->
     ];
     for (command, collection) in steps {
         let (stack, tasks) = filled(&mongo).await?;
-        for fault in faults(collection.map(|collection| format!("{}.{collection}", stack.db.name())), command) {
+        let namespace = collection.map(|collection| format!("{}.{collection}", stack.db.name()));
+        for fault in faults(namespace.as_deref(), command) {
             for ours in ["watcherCheckpoints", "taskSnapshots", "taskEvents", "gaps"] {
                 stack.db.collection::<Document>(ours).delete_many(doc! {}).await?;
             }
@@ -102,7 +103,8 @@ async fn every_step_of_a_recovery_may_fail_and_each_difference_is_told_once() ->
     let mut indexer = start_indexer(&stack).await?;
     indexer.stop(SOON).await?;
     for (command, collection) in steps {
-        for fault in faults(collection.map(|collection| format!("{}.{collection}", stack.db.name())), command) {
+        let namespace = collection.map(|collection| format!("{}.{collection}", stack.db.name()));
+        for fault in faults(namespace.as_deref(), command) {
             stack.db.collection::<Document>("taskEvents").delete_many(doc! {}).await?;
             let turn = doc! { "$set": { "Difficulty": { "$add": [{ "$mod": ["$Difficulty", 10] }, 1] } } };
             stack.service.tasks().update_many(doc! {}, vec![turn]).await?;

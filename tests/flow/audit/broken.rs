@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use bson::oid::ObjectId;
-use bson::{DateTime, Document, Timestamp, doc};
+use bson::{DateTime, Document, doc};
 use taskwire::model::{DeliveryId, EventId};
 
 use super::{Scene, audit};
