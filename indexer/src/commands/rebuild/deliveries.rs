@@ -10,14 +10,13 @@ use bson::{DateTime, Document, RawArrayBuf, RawDocumentBuf, Timestamp, doc, rawd
 use futures::TryStreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use mongodb::Collection;
+use taskwire::config::Retention;
 use taskwire::model::{Delivery, EventId, StreamTime, TaskEvent};
 use taskwire::store::{ServerClock, Store, names};
 
 use crate::bootstrap::load_versions;
 use crate::commands::{CommandError, Context, Outcome, grouped, moment};
-
-/// `_id` of the document, in `watcherCheckpoints`, that tells from when on the log and the deliveries are whole.
-const RETENTION: &str = "retention";
+use crate::retention::Horizon;
 
 /// Events that are looked at together, and rows in one command.
 const PAGE: usize = 1000;
@@ -118,15 +117,14 @@ fn range(args: &Args, last: Option<&EventId>) -> Document {
 
 /// Refuses to go where a delivery that is not there may have been sent and removed since, or the log has no events left.
 async fn respect_horizon(args: &Args, context: &Context, now: DateTime) -> Result<(), CommandError> {
-    let days = context.source.number("delivery_retention_days", 30, 1..=3650)?;
-    let kept = i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(86_400_000);
-    let checkpoints = context.store.collection::<Document>(names::CHECKPOINTS);
-    let retention = checkpoints.find_one(doc! { "_id": RETENTION }).await?.unwrap_or_default();
-    let stored = |key| retention.get_datetime(key).ok().copied();
+    let kept = Retention::read(&context.source)?.deliveries;
+    let days = kept.as_secs() / 86_400;
+    let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+    let horizon = Horizon::read(&context.store).await?;
     let since = DateTime::from_millis(i64::from(args.since.time) * 1000);
     let by_setting = DateTime::from_millis(now.timestamp_millis().saturating_sub(kept));
     // A shorter retention may have been set before.
-    let deliveries_from = stored("deliveriesFrom").map_or(by_setting, |stored| stored.max(by_setting));
+    let deliveries_from = horizon.deliveries_from.map_or(by_setting, |stored| stored.max(by_setting));
     if since < deliveries_from {
         return Err(CommandError::Refused(format!(
             "deliveries are removed {days} days after their end (TASKWIRE_DELIVERY_RETENTION_DAYS), so those of events \
@@ -134,7 +132,7 @@ async fn respect_horizon(args: &Args, context: &Context, now: DateTime) -> Resul
             moment::shown_date(deliveries_from)
         )));
     }
-    if let Some(events_from) = stored("eventsFrom").filter(|from| since < *from) {
+    if let Some(events_from) = horizon.events_from.filter(|from| since < *from) {
         return Err(CommandError::Refused(format!(
             "events before {} may have been removed (TASKWIRE_EVENT_RETENTION), and nothing can be made from them: name \
              that or a later --since, or add --force to take what is left",
