@@ -63,6 +63,12 @@ fn oplog(oplog: &Oplog) -> String {
     let left = match oplog.headroom_seconds {
         None => String::new(),
         Some(left) if left < 0 => ": the position is no longer in it".to_owned(),
+        Some(left) if oplog.is_filling() => {
+            format!(
+                ", not full yet: more than {} until changes are lost, if reading stops now",
+                span(left.unsigned_abs())
+            )
+        }
         Some(left) => format!(": {} until changes are lost, if reading stops now", span(left.unsigned_abs())),
     };
     format!("from {}{size}{left}", oplog.begins)
@@ -167,8 +173,12 @@ mod tests {
 
     #[test]
     fn headroom_is_told_in_words() {
-        let told =
-            |left| oplog(&Oplog { begins: "t".into(), size_bytes: Some(990 << 20), headroom_seconds: Some(left) });
+        let of = |left, used: i64| {
+            let (size_bytes, used_bytes) = (Some(990 << 20), Some(used << 20));
+            oplog(&Oplog { begins: "t".into(), size_bytes, used_bytes, headroom_seconds: Some(left) })
+        };
+        let told = |left| of(left, 985);
+        assert!(of(60, 100).contains("not full yet: more than 1 min"));
         assert_eq!(told(75_720), "from t, 990 MB: 21 h 2 min until changes are lost, if reading stops now");
         assert!(told(-5).ends_with("no longer in it"));
     }

@@ -31,6 +31,8 @@ pub(super) struct Position {
 pub(super) struct Oplog {
     pub(super) begins: String,
     pub(super) size_bytes: Option<i64>,
+    /// How much of that is used; entries leave it once it is full.
+    pub(super) used_bytes: Option<i64>,
     /// How long the position stays in it at the present rate of writes; negative: it has left.
     pub(super) headroom_seconds: Option<i64>,
 }
@@ -129,6 +131,11 @@ impl FirstStart {
 }
 
 impl Oplog {
+    /// Whether nothing has left it yet, so that its beginning says nothing of how far it reaches.
+    pub(super) fn is_filling(&self) -> bool {
+        self.size_bytes.zip(self.used_bytes).is_some_and(|(size, used)| used < size / 10 * 9)
+    }
+
     pub(super) const fn has_lost(&self) -> bool {
         matches!(self.headroom_seconds, Some(left) if left < 0)
     }
@@ -141,11 +148,13 @@ pub(super) async fn oplog(store: &Store, watcher: Option<&Document>) -> Result<O
     let first = oplog.find_one(doc! {}).sort(doc! { "$natural": 1 }).projection(doc! { "ts": 1 }).await?;
     let begins = first.and_then(|first| first.get_timestamp("ts").ok());
     let Some(begins) = begins else { return Err(std::io::Error::other("the oplog is empty").into()) };
-    let stats = local.run_command(doc! { "collStats": "oplog.rs" }).await;
+    let stats = local.run_command(doc! { "collStats": "oplog.rs" }).await.ok();
+    let stat = |name: &str| stats.as_ref().and_then(|stats| whole(stats, name));
     let time = watcher.and_then(|watcher| watcher.get_timestamp("time").ok());
     Ok(Oplog {
         begins: moment::shown(begins),
-        size_bytes: stats.ok().and_then(|stats| whole(&stats, "maxSize")),
+        size_bytes: stat("maxSize"),
+        used_bytes: stat("size"),
         headroom_seconds: time.map(|time| i64::from(time.time) - i64::from(begins.time)),
     })
 }
