@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use metrics_exporter_prometheus::PrometheusHandle;
 use taskwire::config::{ApiSettings, JwtSettings, LogFormat, SettingError, Source};
 use taskwire::http::{App, dev_token, router};
-use taskwire::store::{ServerClock, connect, ensure_indexes};
+use taskwire::store::{ServerClock, Store, connect, ensure_indexes};
 use taskwire::telemetry::{self, Readiness, StatusBoard, TelemetryError, status_routes};
 use taskwire::{VERSION, shutdown};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,9 +80,20 @@ async fn serve() -> anyhow::Result<()> {
     let stop = shutdown::on_signals().context("signals cannot be listened for")?;
     let metrics = telemetry::install_metrics("taskwire-api")?;
     let store = connect(&settings.common.mongo, "taskwire-api").await?;
+    let done = serve_store(store.clone(), &settings, metrics, stop).await;
+    store.close().await;
+    done
+}
+
+async fn serve_store(
+    store: Store,
+    settings: &ApiSettings,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     ensure_indexes(&store).await.context("the indexes of Taskwire's collections cannot be made")?;
     let clock = ServerClock::calibrated(&store.db).await.context("MongoDB does not tell its time")?;
-    let app = App::new(&settings, store.clone(), clock)?;
+    let app = App::new(settings, store, clock)?;
 
     let listener = TcpListener::bind(settings.listen)
         .await
@@ -92,7 +104,6 @@ async fn serve() -> anyhow::Result<()> {
     let routes = router(app, status_routes(board, metrics));
     tracing::info!(listen = %listener.local_addr()?, version = VERSION, "serving");
     serve_until(listener, routes, stop).await?;
-    store.close().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -131,14 +131,16 @@ pub async fn run(command: Command, source: Source) -> Result<Outcome, CommandErr
     let mongo = MongoSettings::read(&source)?;
     let mapping = CommonSettings::read_mapping(&source)?;
     let store = connect(&mongo, "taskwire-indexer").await?;
-    let context = Context { store, mapping, source };
-    match command {
+    let context = Context { store: store.clone(), mapping, source };
+    let done = match command {
         Command::Status(args) => status::run(&args, &context).await,
         Command::Checkpoint(command) => checkpoint::run(command, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,
         Command::Rebuild(command) => rebuild::run(command, &context).await,
         Command::Audit(options) => audit::run(options, &context).await,
-    }
+    };
+    store.close().await;
+    done
 }
 
 /// Asks on the terminal. Without one there is nobody to ask.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use taskwire::config::{IndexerSettings, LogFormat, Source};
 use taskwire::shutdown;
-use taskwire::store::{ServerClock, connect, ensure_indexes};
+use taskwire::store::{ServerClock, Store, connect, ensure_indexes};
 use taskwire::telemetry::{Readiness, StatusBoard, init_logging, install_metrics, status_routes};
 use taskwire_indexer::commands::{self, CommandError};
 use taskwire_indexer::dispatch;
@@ -108,7 +108,21 @@ async fn serve(work: Work, (settings, format): (IndexerSettings, LogFormat)) -> 
     let routes = status_routes(status.clone(), metrics);
     let server = tokio::spawn(axum::serve(listener, routes).with_graceful_shutdown(until).into_future());
     let store = connect(&settings.common.mongo, "taskwire-indexer").await?;
-    let closing = store.clone();
+    let done = work_on(store.clone(), work, settings, status, stop).await;
+    serving.cancel();
+    // What still reads from the health routes is not waited for longer than this.
+    let _closed = tokio::time::timeout(Duration::from_secs(1), server).await;
+    store.close().await;
+    done
+}
+
+async fn work_on(
+    store: Store,
+    work: Work,
+    settings: Arc<IndexerSettings>,
+    status: StatusBoard,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     ensure_indexes(&store).await.context("the indexes cannot be made")?;
     let clock = ServerClock::calibrated(&store.db).await?;
     let tracker = Tracker::default();
@@ -124,7 +138,6 @@ async fn serve(work: Work, (settings, format): (IndexerSettings, LogFormat)) -> 
     };
     match work {
         Work::Both | Work::Watch => {
-            let settings = Arc::clone(&settings);
             Leader { store, settings, clock, owner: owner(), status, tracker, dispatcher }.run(stop).await;
         }
         Work::Dispatch => {
@@ -136,10 +149,6 @@ async fn serve(work: Work, (settings, format): (IndexerSettings, LogFormat)) -> 
     if let Some(task) = delivering {
         task.await.context("the dispatcher broke")?;
     }
-    serving.cancel();
-    // What still reads from the health routes is not waited for longer than this.
-    let _closed = tokio::time::timeout(Duration::from_secs(1), server).await;
-    closing.close().await;
     Ok(())
 }
 

@@ -306,9 +306,10 @@ impl Process {
     /// Waits until it has ended by itself; its exit code (`None` if a signal ended it).
     ///
     /// # Errors
-    /// When it does not end before the deadline.
+    /// When it does not end before the deadline, or a part of it panicked.
     pub async fn wait_for_end(&mut self, deadline: Duration) -> Result<Option<i32>> {
         match tokio::time::timeout(deadline, self.child.wait()).await {
+            Ok(_) if self.log().contains(" panicked at ") => bail!("{} panicked: {}", self.program.name(), self.log()),
             Ok(status) => Ok(status?.code()),
             Err(_) => bail!("{} has not ended after {deadline:?}: {}", self.program.name(), self.log_end()),
         }
