@@ -23,6 +23,7 @@ struct Fit(u32);
 #[derive(Debug)]
 struct Waiting {
     part: Part,
+    serial: u64,
     arrived: Instant,
     /// Stream time at its arrival.
     entered_ms: i64,
@@ -48,7 +49,11 @@ struct Owed {
 #[derive(Debug)]
 pub struct Hall {
     wait: Duration,
+    /// In the order they came in, which is that of their serial numbers.
     waiting: VecDeque<Waiting>,
+    /// Serial numbers of the parts in which something of a task waits: a row looks at these only, however many wait.
+    by_task: HashMap<DocId, Vec<u64>>,
+    next_serial: u64,
     owed: HashMap<DocId, VecDeque<Owed>>,
     owed_count: usize,
     stream_ms: i64,
@@ -66,14 +71,30 @@ impl Hall {
     /// A hall in which each change waits at most `wait` for its row.
     #[must_use]
     pub fn new(wait: Duration) -> Self {
-        Self { wait, waiting: VecDeque::new(), owed: HashMap::new(), owed_count: 0, stream_ms: 0, last_ms: None }
+        Self {
+            wait,
+            waiting: VecDeque::new(),
+            by_task: HashMap::new(),
+            next_serial: 0,
+            owed: HashMap::new(),
+            owed_count: 0,
+            stream_ms: 0,
+            last_ms: None,
+        }
     }
 
     /// Lets a part in.
     pub fn enter(&mut self, part: Part, now: Instant) {
         self.stream_time(part.ms);
-        let expired = self.wait.is_zero();
-        self.waiting.push_back(Waiting { part, arrived: now, entered_ms: self.stream_ms, expired });
+        let (serial, expired) = (self.next_serial, self.wait.is_zero());
+        self.next_serial += 1;
+        for need in &part.needs {
+            let serials = self.by_task.entry(need.task.clone()).or_default();
+            if serials.last() != Some(&serial) {
+                serials.push(serial);
+            }
+        }
+        self.waiting.push_back(Waiting { part, serial, arrived: now, entered_ms: self.stream_ms, expired });
     }
 
     /// Notes a change's time, in milliseconds. Stream time is what passed between changes: after a failover to a server
@@ -92,7 +113,9 @@ impl Hall {
         let late = late.filter_map(|(at, owed)| Some((fit(row, &owed.need, history, mapping)?, at)));
         let late = best(late);
         let mut waiting = Vec::new();
-        for (at, entry) in self.waiting.iter().enumerate().filter(|(_, entry)| !entry.expired) {
+        let serials = self.by_task.get(&row.task).into_iter().flatten();
+        let places = serials.filter_map(|serial| self.waiting.binary_search_by_key(serial, |entry| entry.serial).ok());
+        for (at, entry) in places.map(|at| (at, &self.waiting[at])).filter(|(_, entry)| !entry.expired) {
             for (nth, need) in entry.part.needs.iter().enumerate().filter(|(_, need)| need.task == row.task) {
                 if let Some(fit) = fit(row, need, history, mapping) {
                     waiting.push((fit, (at, nth)));
@@ -113,8 +136,11 @@ impl Hall {
     }
 
     fn assign(&mut self, at: usize, nth: usize, actor: &str) -> bool {
-        let part = &mut self.waiting[at].part;
+        let Waiting { part, serial, .. } = &mut self.waiting[at];
         let need = part.needs.remove(nth);
+        if part.needs.iter().all(|other| other.task != need.task) {
+            forget(&mut self.by_task, &need.task, *serial);
+        }
         // Who granted a swap is known well enough by its row.
         part.approvals.retain(|awaited| awaited.task != need.task);
         for draft in &mut part.events[need.events.clone()] {
@@ -189,6 +215,7 @@ impl Hall {
 
     fn let_go(&mut self, mut entry: Waiting) -> Part {
         for need in std::mem::take(&mut entry.part.needs) {
+            forget(&mut self.by_task, &need.task, entry.serial);
             self.owed_count += 1;
             let reviews = reviews(&entry.part.events[need.events.clone()]);
             self.owed.entry(need.task.clone()).or_default().push_back(Owed { need, ms: entry.entered_ms, reviews });
@@ -218,6 +245,16 @@ impl Hall {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+}
+
+/// Nothing of this task waits in that part any more.
+fn forget(by_task: &mut HashMap<DocId, Vec<u64>>, task: &DocId, serial: u64) {
+    if let Some(serials) = by_task.get_mut(task) {
+        serials.retain(|other| *other != serial);
+        if serials.is_empty() {
+            by_task.remove(task);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use mongodb::options::Hint;
 use serde::Deserialize;
 use taskwire::model::delivery::ATTEMPT_LOG_LENGTH;
-use taskwire::model::{AttemptOutcome, DeliveryId, DocId, EventId, EventKind};
+use taskwire::model::{Delivery, EventId, EventKind};
 use taskwire::store::{Store, names};
 
 /// How long a claim or hand-over holds a row: the longest deadline and a margin for waiting and for writing the outcome.
@@ -19,6 +19,9 @@ pub const LEASE: Duration = Duration::from_secs(60);
 /// Rows in one claim.
 pub const CLAIM_MOST: usize = 500;
 
+/// Documents in a cursor's first answer: all that a claim asks for, so that no second one is fetched.
+const IN_ONE_ANSWER: u32 = 1000;
+
 /// A webhook with open rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenQueue {
@@ -26,49 +29,6 @@ pub struct OpenQueue {
     pub webhook: ObjectId,
     /// When its first row is due, or its lease ends.
     pub first_due: DateTime,
-}
-
-/// A row just leased.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClaimedRow {
-    /// Its id.
-    #[serde(rename = "_id")]
-    pub id: DeliveryId,
-    /// Its webhook.
-    pub webhook_id: ObjectId,
-    /// Whose body is sent.
-    pub event_id: EventId,
-    /// Its kind.
-    pub event_type: EventKind,
-    /// The task.
-    pub task_id: DocId,
-    /// The event's place in its task.
-    pub sequence: i64,
-    /// The number of the attempt to be made.
-    pub attempts: i32,
-    /// Attempts before the last replay.
-    pub attempts_base: i32,
-    /// Whether it keeps its task's order.
-    #[serde(default)]
-    pub ordered: bool,
-    /// The last attempt on record.
-    #[serde(default)]
-    log: Vec<LastAttempt>,
-}
-
-#[derive(Debug, Deserialize)]
-struct LastAttempt {
-    n: i32,
-    outcome: AttemptOutcome,
-}
-
-impl ClaimedRow {
-    /// Whether the attempt before this one ended without an outcome.
-    #[must_use]
-    pub fn after_interruption(&self) -> bool {
-        self.log.last().is_some_and(|last| last.outcome == AttemptOutcome::Interrupted && last.n == self.attempts - 1)
-    }
 }
 
 /// An event's part of an attempt.
@@ -136,7 +96,8 @@ pub async fn candidates(
     Ok(ids)
 }
 
-/// Leases those of `ids` that are still due and returns them. `token` must be new: it tells this claim's rows from all others.
+/// Leases those of `ids` that are still due and returns them, whole: who holds a row writes it back whole. `token` must be
+/// new: it tells this claim's rows from all others.
 ///
 /// A row whose earlier lease ran out gets that attempt on record as interrupted. Rows that keep an order are taken only
 /// where `ordered` says that the order was looked at.
@@ -149,8 +110,8 @@ pub async fn claim(
     token: &str,
     now: DateTime,
     ordered: bool,
-) -> mongodb::error::Result<Vec<ClaimedRow>> {
-    let rows = store.collection::<ClaimedRow>(names::DELIVERIES);
+) -> mongodb::error::Result<Vec<Delivery>> {
+    let rows = store.collection::<Delivery>(names::DELIVERIES);
     let mut filter = doc! { "_id": { "$in": ids }, "due": { "$lte": now } };
     if !ordered {
         filter.insert("ordered", Bson::Null);
@@ -160,12 +121,8 @@ pub async fn claim(
     if taken.modified_count == 0 {
         return Ok(Vec::new());
     }
-    let projection = doc! {
-        "webhookId": 1, "eventId": 1, "eventType": 1, "taskId": 1, "sequence": 1, "attempts": 1, "attemptsBase": 1,
-        "ordered": 1, "log": { "$slice": -1 },
-    };
     let mine = doc! { "_id": { "$in": ids }, "lease": token };
-    rows.find(mine).projection(projection).hint(by_id).await?.try_collect().await
+    rows.find(mine).hint(by_id).batch_size(IN_ONE_ANSWER).await?.try_collect().await
 }
 
 /// The lease, in server time, and the record of an attempt whose holder went away. Its beginning is told by its lease's end.
@@ -197,7 +154,8 @@ pub async fn bodies<'a>(
     ids.sort_unstable();
     ids.dedup();
     let log = store.collection::<EventBody>(names::EVENTS);
-    let mut found = log.find(doc! { "_id": { "$in": ids } }).projection(doc! { "body": 1, "at": 1 }).await?;
+    let found = log.find(doc! { "_id": { "$in": ids } }).projection(doc! { "body": 1, "at": 1 });
+    let mut found = found.batch_size(IN_ONE_ANSWER).await?;
     let mut bodies = HashMap::new();
     while let Some(event) = found.try_next().await? {
         bodies.insert(event.id.clone(), event);

@@ -24,6 +24,7 @@ mod target;
 mod view;
 mod writer;
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -116,6 +117,16 @@ impl DispatchHandle {
         (0..count).map(|_| Slot { engine: Arc::clone(engine), webhook, is_filled: false }).collect()
     }
 
+    /// Whether waiting a moment gives more room for so many rows: the lane of one of these webhooks is full, and its target
+    /// works it off quickly.
+    #[must_use]
+    pub fn will_soon_have_room(&self, wanted: &HashMap<ObjectId, usize>) -> bool {
+        let live = wanted.iter().filter_map(|(webhook, count)| Some((self.engine.view.get(*webhook)?, *count)));
+        let live: Vec<_> = live.filter(|(target, _)| target.state == TargetState::Live && !target.per_task).collect();
+        let mut board = self.engine.board();
+        live.iter().any(|(target, count)| board.will_soon_have_room(target, *count))
+    }
+
     /// A lease for rows that are about to be written.
     #[must_use]
     pub fn lease(&self) -> LeaseGrant {
@@ -130,21 +141,14 @@ impl DispatchHandle {
         let instant = Instant::now();
         let jobs = rows.into_iter().filter_map(|row| {
             let HandedOver { mut slot, delivery, body, happened_at } = row;
-            let (Some(token), Some(until)) = (delivery.lease, delivery.due) else { return None };
+            let (Some(token), Some(until)) = (delivery.lease.as_deref(), delivery.due) else { return None };
             slot.is_filled = true;
             Some(Job {
-                webhook: delivery.webhook_id,
-                delivery: delivery.id,
-                event: delivery.event_id,
-                kind: delivery.event_type,
-                attempt: delivery.attempts,
-                base: delivery.attempts_base,
-                interrupted: false,
-                ordered_task: None,
                 token: token.into(),
                 lease_until: instant + until.saturating_duration_since(now),
                 body: Some(shared_body(body)),
                 happened_at,
+                row: Box::new(delivery),
             })
         });
         self.engine.take_in(jobs.collect());

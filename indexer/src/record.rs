@@ -29,6 +29,12 @@ use crate::trouble::{Said, Trouble, describe};
 pub(crate) use documents::replace_statement;
 use documents::{Documents, Row, chunk_length};
 
+/// So many deliveries in one batch are a backlog.
+const BACKLOG: usize = 200;
+
+/// How long a batch in a backlog waits for the dispatcher at most.
+const WORKED_OFF_IN: Duration = Duration::from_millis(100);
+
 /// What is recorded at once.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -126,6 +132,7 @@ impl Recorder {
                 self.bury(at).await?;
             }
         }
+        self.let_work_off(batch).await;
         let mut documents = self.documents(batch)?;
         let mut pause = patience();
         let mut in_doubt = false;
@@ -164,6 +171,20 @@ impl Recorder {
             metrics::counter!("taskwire_quarantined_changes_total").increment(documents.quarantined.len() as u64);
         }
         Ok(())
+    }
+
+    /// In a backlog, waits a moment for this process's dispatcher: a row that is handed over costs a third less than one that
+    /// is queued and claimed. Only for targets that answer at once, so that no slow one holds up the others' events.
+    async fn let_work_off(&self, batch: &Batch) {
+        let Some(dispatcher) = &self.dispatcher else { return };
+        let wanted = documents::wanted(batch);
+        if wanted.values().sum::<usize>() < BACKLOG {
+            return;
+        }
+        let until = tokio::time::Instant::now() + WORKED_OFF_IN;
+        while dispatcher.will_soon_have_room(&wanted) && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Says why the batch has to wait, once for each reason.
@@ -223,7 +244,7 @@ impl Recorder {
             let rows = documents.deliveries.iter().map(|row| &row.delivery);
             deliveries.insert_many(rows).session(&mut self.session).await?;
         }
-        self.update(names::SNAPSHOTS, &documents.snapshots).await?;
+        self.replace_snapshots(&documents.snapshots).await?;
         self.update(names::WEBHOOK_VERSIONS, &documents.versions).await?;
         self.update(names::QUARANTINE, &documents.quarantined).await?;
         let reread = self.update(names::QUARANTINE, &documents.reread).await?;
@@ -231,6 +252,24 @@ impl Recorder {
             return Err(RecordError::NoLongerAside);
         }
         self.update(names::GAPS, &documents.gaps).await?;
+        Ok(())
+    }
+
+    /// Puts snapshots whole, whether or not they stand: removed by id and inserted, which costs the server half of what as
+    /// many replacing updates do.
+    async fn replace_snapshots(&mut self, snapshots: &[RawDocumentBuf]) -> Result<(), RecordError> {
+        let mut rest = snapshots;
+        while !rest.is_empty() {
+            let (chunk, behind) = rest.split_at(chunk_length(rest));
+            let mut ids = RawArrayBuf::new();
+            chunk.iter().filter_map(|snapshot| snapshot.get("_id").ok()?).for_each(|id| ids.push(id));
+            let removal = rawdoc! { "q": { "_id": { "$in": ids } }, "limit": 0, "hint": { "_id": 1 } };
+            let command = rawdoc! { "delete": names::SNAPSHOTS, "deletes": [removal] };
+            self.store.db.run_raw_command(command).session(&mut self.session).await?;
+            let collection: Collection<RawDocumentBuf> = self.store.collection(names::SNAPSHOTS);
+            collection.insert_many(chunk).session(&mut self.session).await?;
+            rest = behind;
+        }
         Ok(())
     }
 

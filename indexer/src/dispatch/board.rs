@@ -84,6 +84,13 @@ impl Board {
         room.min(fair)
     }
 
+    /// Whether the lane lacks room for so many rows now, and is worked off quickly.
+    pub(crate) fn will_soon_have_room(&mut self, target: &Target, wanted: usize) -> bool {
+        let room = self.room(target, true);
+        let lane = self.lane(target.id);
+        lane.is_quick() && room < wanted.min(lane.capacity() / 2)
+    }
+
     /// Promises slots; each must be filled or given back.
     pub(crate) fn reserve(&mut self, id: ObjectId, count: usize) {
         self.lane(id).reserved += count;
@@ -112,7 +119,7 @@ impl Board {
 
     /// Puts a held row into its lane, in a slot promised before.
     pub(crate) fn fill(&mut self, job: Job) {
-        let id = job.webhook;
+        let id = job.webhook();
         let lane = self.lane(id);
         lane.reserved = lane.reserved.saturating_sub(1);
         lane.queue.push_back(job);
@@ -220,33 +227,10 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
 
-    use bson::{DateTime, Timestamp};
-    use taskwire::model::{DeliveryId, DocId, EventId, EventKind, StreamTime};
-
+    use super::super::job::tests::job;
     use super::super::target::TargetState;
     use super::*;
-
-    fn job(webhook: ObjectId) -> Job {
-        let at = StreamTime::new(Timestamp { time: 1, increment: 1 }, 0);
-        let event = EventId::derive(at, "n", &DocId::parse("k"), "e");
-        Job {
-            webhook,
-            delivery: DeliveryId::derive(&event, webhook),
-            event,
-            kind: EventKind::Created,
-            attempt: 1,
-            base: 0,
-            interrupted: false,
-            ordered_task: None,
-            token: Arc::from("t"),
-            lease_until: Instant::now() + Duration::from_secs(60),
-            body: None,
-            happened_at: DateTime::from_millis(0),
-        }
-    }
 
     fn fill(board: &mut Board, id: ObjectId, count: usize) {
         board.reserve(id, count);
@@ -257,7 +241,7 @@ mod tests {
 
     fn start_all(board: &mut Board) -> Vec<ObjectId> {
         std::iter::from_fn(|| match board.turn(Instant::now()) {
-            Turn::Start(job) => Some(job.webhook),
+            Turn::Start(job) => Some(job.webhook()),
             Turn::Nothing => None,
         })
         .collect()
@@ -326,10 +310,10 @@ mod tests {
         fill(&mut board, target.id, 1);
         start_all(&mut board);
         board.ended(target.id, Verdict::Well, now, now);
-        assert_eq!(board.room(&target, true), 80);
+        assert_eq!(board.room(&target, true), 320);
         board.set_backlog(target.id, true);
-        assert_eq!(board.room(&target, true), 40);
-        assert_eq!(board.room(&target, false), 80);
+        assert_eq!(board.room(&target, true), 160);
+        assert_eq!(board.room(&target, false), 320);
         for _ in 0..3 {
             fill(&mut board, target.id, 1);
             start_all(&mut board);

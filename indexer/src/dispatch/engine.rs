@@ -104,10 +104,10 @@ impl Engine {
             Turn::Start(job) => job,
             Turn::Nothing => return None,
         };
-        let target = self.view.get(job.webhook).filter(|target| target.state == TargetState::Live);
+        let target = self.view.get(job.webhook()).filter(|target| target.state == TargetState::Live);
         Some(match target.filter(|target| job.has_time_for(target.timeout, now)) {
             None => Step::Release(job),
-            Some(target) if may_attempt(job.attempt - job.base, target.retry, job.interrupted) => {
+            Some(target) if may_attempt(job.tries(), target.retry, job.is_after_interruption()) => {
                 Step::Attempt(job, target)
             }
             Some(_) => Step::GiveUp(job),
@@ -127,14 +127,13 @@ impl Engine {
     }
 
     async fn attempt(&self, job: Job, target: &Target) {
-        let (webhook, kind, happened_at) = (job.webhook, job.kind, job.happened_at);
+        let (webhook, kind, happened_at) = (job.webhook(), job.row.event_type, job.happened_at);
         let (began, began_at) = (Instant::now(), self.clock.now());
         self.meters.attempted(kind);
         let answer = self.post(&job, target, began_at.timestamp_millis() / 1000).await;
         let (took, ended_at) = (began.elapsed(), self.clock.now());
         let outcome = judge(&answer);
-        let next =
-            settle(&outcome, job.attempt - job.base, target.retry, backoff::random_spread(), self.retry_after_cap);
+        let next = settle(&outcome, job.tries(), target.retry, backoff::random_spread(), self.retry_after_cap);
         let reason = outcome.reason().map(|reason| reason.to_string());
         match &reason {
             None => {
@@ -159,13 +158,13 @@ impl Engine {
         if outcome == Outcome::Gone {
             self.stop_gone(target).await;
         }
-        self.send(statement::attempted(job, &record, next, self.retention)).await;
+        self.send(statement::attempted(job, record, next, self.retention)).await;
         self.end(webhook, verdict(&outcome), began);
     }
 
     async fn post(&self, job: &Job, target: &Target, timestamp: i64) -> Answer {
         let Some(body) = &job.body else { return Answer::Failure(Failure::EventGone) };
-        match target.request(&job.delivery, &job.event, job.kind, job.attempt, timestamp, body) {
+        match target.request(&job.row, timestamp, body) {
             Ok(request) => self.client.post(request.url, request.headers, body.clone(), target.timeout).await,
             Err(failure) => Answer::Failure(failure),
         }
@@ -191,7 +190,7 @@ impl Engine {
     }
 
     async fn finish_without_attempt(&self, job: Job, given_up: Option<&str>) {
-        let (webhook, kind) = (job.webhook, job.kind);
+        let (webhook, kind) = (job.webhook(), job.row.event_type);
         match given_up {
             None => self.send(statement::released(job, self.clock.now())).await,
             Some(reason) => {
@@ -231,7 +230,7 @@ impl Engine {
             let mut by_webhook = Vec::new();
             for job in jobs {
                 if board.is_closed() {
-                    board.give_back(job.webhook, 1);
+                    board.give_back(job.webhook(), 1);
                     by_webhook.push(job);
                 } else {
                     board.fill(job);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bson::oid::ObjectId;
 use futures::{StreamExt, TryStreamExt, stream};
 use rand::seq::SliceRandom;
-use taskwire::model::DocId;
+use taskwire::model::{Delivery, DocId};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
@@ -19,7 +19,7 @@ use super::statement;
 use super::target::{Target, TargetState};
 use super::view::Looker;
 use super::writer::FreedTasks;
-use crate::claim::{self, CLAIM_MOST, ClaimedRow, LEASE, OpenQueue};
+use crate::claim::{self, CLAIM_MOST, LEASE, OpenQueue};
 
 /// How often the queue is looked at while nothing tells of work.
 const IDLE_LOOK: Duration = Duration::from_millis(200);
@@ -258,25 +258,13 @@ impl Feeder {
         let mut jobs = Vec::with_capacity(rows.len());
         for (at, row) in rows.into_iter().enumerate() {
             let event = bodies.get(&row.event_id);
-            let interrupted = row.after_interruption();
-            let job = Job {
-                webhook: row.webhook_id,
-                delivery: row.id,
-                event: row.event_id,
-                kind: row.event_type,
-                attempt: row.attempts,
-                base: row.attempts_base,
-                interrupted,
-                ordered_task: row.ordered.then_some(row.task_id),
-                token: Arc::clone(&token),
-                lease_until,
-                body: event.map(|event| shared_body(Arc::clone(&event.body))),
-                happened_at: event.map_or_else(|| engine.clock.now(), |event| event.at),
-            };
+            let body = event.map(|event| shared_body(Arc::clone(&event.body)));
+            let happened_at = event.map_or_else(|| engine.clock.now(), |event| event.at);
+            let job = Job { row: Box::new(row), token: Arc::clone(&token), lease_until, body, happened_at };
             if out_of_turn.contains(&at) {
                 let _ = engine.statements.send(statement::released(job, engine.clock.now())).await;
             } else {
-                *taken.entry(job.webhook).or_default() += 1;
+                *taken.entry(job.webhook()).or_default() += 1;
                 jobs.push(job);
             }
         }
@@ -284,7 +272,7 @@ impl Feeder {
         Ok(())
     }
 
-    async fn out_of_turn(&self, rows: &[ClaimedRow]) -> mongodb::error::Result<HashSet<usize>> {
+    async fn out_of_turn(&self, rows: &[Delivery]) -> mongodb::error::Result<HashSet<usize>> {
         let webhooks: HashSet<ObjectId> = rows.iter().map(|row| row.webhook_id).collect();
         let mut all = HashSet::new();
         for webhook in webhooks {

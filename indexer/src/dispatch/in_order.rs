@@ -10,10 +10,8 @@ use bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use futures::TryStreamExt;
 use mongodb::options::Hint;
 use serde::Deserialize;
-use taskwire::model::DocId;
+use taskwire::model::{Delivery, DocId};
 use taskwire::store::{Store, names};
-
-use crate::claim::ClaimedRow;
 
 /// Due rows looked at where as many as are wanted did not hold enough candidates.
 const LONG_PAGE: usize = 2000;
@@ -131,13 +129,13 @@ async fn look(
 pub(crate) async fn out_of_turn(
     store: &Store,
     webhook: ObjectId,
-    claimed: &[ClaimedRow],
+    claimed: &[Delivery],
 ) -> mongodb::error::Result<HashSet<usize>> {
-    let keeps_order = |row: &ClaimedRow| row.ordered && row.webhook_id == webhook;
+    let keeps_order = |row: &Delivery| row.ordered == Some(true) && row.webhook_id == webhook;
     let tasks: HashSet<&DocId> = claimed.iter().filter(|row| keeps_order(row)).map(|row| &row.task_id).collect();
     let lowest = lowest_sequences(store, webhook, &tasks).await?;
     let precedes =
-        |row: &ClaimedRow| keeps_order(row) && lowest.get(&row.task_id).is_some_and(|lowest| *lowest < row.sequence);
+        |row: &Delivery| keeps_order(row) && lowest.get(&row.task_id).is_some_and(|lowest| *lowest < row.sequence);
     Ok(claimed.iter().enumerate().filter(|(_, row)| precedes(row)).map(|(at, _)| at).collect())
 }
 

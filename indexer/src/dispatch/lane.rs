@@ -27,7 +27,10 @@ const FIRST_SPACING: Duration = Duration::from_millis(50);
 const LONGEST_SPACING: Duration = Duration::from_secs(5);
 
 /// Rows held for each request in flight, at most.
-const HELD_PER_REQUEST: f64 = 8.0;
+const HELD_PER_REQUEST: f64 = 32.0;
+
+/// A target that answers within this, on average, works a full lane off in a moment.
+const QUICK_SECONDS: f64 = 0.05;
 
 /// How long a held row should wait at most: well within its lease.
 const HELD_FOR_SECONDS: f64 = 5.0;
@@ -119,13 +122,20 @@ impl Lane {
 
     /// How many rows it may hold: in flight, queued and promised together. More than it has in flight only once it is known
     /// to answer well.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 8000")]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 32000")]
     pub(crate) fn capacity(&self) -> usize {
         let Some(mean_seconds) = self.mean_seconds.filter(|_| !self.is_troubled()) else { return self.limit() };
         let per_request = (HELD_FOR_SECONDS / mean_seconds.max(0.001)).clamp(1.0, HELD_PER_REQUEST);
         let held = self.limit * per_request;
         let by_rate = self.rate.map_or(f64::MAX, |rate| f64::from(rate.get()) * HELD_FOR_SECONDS);
         held.min(by_rate).max(1.0) as usize
+    }
+
+    /// Whether a full lane is a matter of a moment: its target answers at once, nothing limits its rate, and nothing older
+    /// waits in the database.
+    pub(crate) fn is_quick(&self) -> bool {
+        let answers_at_once = self.mean_seconds.is_some_and(|mean| mean < QUICK_SECONDS);
+        answers_at_once && self.rate.is_none() && !self.is_troubled() && !self.backlog
     }
 
     pub(crate) fn held(&self) -> usize {

@@ -1,19 +1,29 @@
-//! The update statements that end or give back a held row. Each is guarded by the lease's token: who lost the lease writes
-//! nothing.
+//! What becomes of a held row: the whole row as it is written back, under the token of the lease it was held with. Pure.
 
-use bson::{DateTime, RawArrayBuf, RawDocumentBuf, oid::ObjectId, rawdoc};
+use std::sync::Arc;
+
+use bson::{DateTime, oid::ObjectId};
 use taskwire::config::Retention;
 use taskwire::model::delivery::ATTEMPT_LOG_LENGTH;
-use taskwire::model::{AttemptOutcome, DeliveryStatus, DocId};
+use taskwire::model::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, DocId};
 
 use super::job::Job;
 use crate::outcome::Next;
 
-/// One row's update, and the task whose next row it frees.
+/// One row as it shall be, if the lease still stands.
 #[derive(Debug)]
 pub(crate) struct Statement {
-    pub(crate) update: RawDocumentBuf,
-    pub(crate) frees: Option<(ObjectId, DocId)>,
+    pub(crate) token: Arc<str>,
+    pub(crate) row: Box<Delivery>,
+    /// Whether its end lets the task's next row go.
+    frees: bool,
+}
+
+impl Statement {
+    /// The task whose next row may go once this is written.
+    pub(crate) fn freed_task(&self) -> Option<(ObjectId, DocId)> {
+        self.frees.then(|| (self.row.webhook_id, self.row.task_id.clone()))
+    }
 }
 
 /// One attempt as it is recorded.
@@ -27,115 +37,137 @@ pub(crate) struct AttemptRecord {
 }
 
 /// The end of an attempt.
-pub(crate) fn attempted(job: Job, record: &AttemptRecord, next: Next, retention: Retention) -> Statement {
-    let mut set = rawdoc! {
-        "status": status_after(next).name(),
-        "lastAttemptAt": record.began,
-        "durationMs": record.duration_ms,
+pub(crate) fn attempted(job: Job, record: AttemptRecord, next: Next, retention: Retention) -> Statement {
+    let Job { mut row, token, .. } = job;
+    row.last_attempt_at = Some(record.began);
+    row.duration_ms = Some(record.duration_ms);
+    row.response_status = record.response_status.map(i32::from);
+    let outcome = if record.error.is_none() { AttemptOutcome::Delivered } else { AttemptOutcome::Failed };
+    let entry = Attempt {
+        n: row.attempts,
+        at: record.began,
+        outcome,
+        duration_ms: Some(record.duration_ms),
+        response_status: row.response_status,
+        error_message: record.error.clone(),
     };
-    let mut unset = rawdoc! { "lease": "" };
-    let mut entry = rawdoc! {
-        "n": job.attempt,
-        "at": record.began,
-        "outcome": if record.error.is_none() { DELIVERED } else { FAILED },
-        "durationMs": record.duration_ms,
-    };
-    match record.response_status {
-        Some(status) => {
-            set.append(bson::cstr!("responseStatus"), i32::from(status));
-            entry.append(bson::cstr!("responseStatus"), i32::from(status));
-        }
-        None => unset.append(bson::cstr!("responseStatus"), ""),
-    }
-    match &record.error {
-        Some(error) => {
-            set.append(bson::cstr!("errorMessage"), error.as_str());
-            entry.append(bson::cstr!("errorMessage"), error.as_str());
-        }
-        None => unset.append(bson::cstr!("errorMessage"), ""),
-    }
-    let is_open = match next {
+    row.error_message = record.error;
+    let kept = usize::try_from(ATTEMPT_LOG_LENGTH).unwrap_or(usize::MAX);
+    row.log.drain(..(row.log.len() + 1).saturating_sub(kept));
+    row.log.push(entry);
+    let frees = match next {
         Next::Delivered => {
-            set.append(bson::cstr!("deliveredAt"), record.ended);
-            false
+            row.delivered_at = Some(record.ended);
+            close(&mut row, DeliveryStatus::Delivered, retention.expiry(record.ended))
         }
         Next::Retry(wait) => {
             let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
             let at = DateTime::from_millis(record.ended.timestamp_millis().saturating_add(wait));
-            set.append(bson::cstr!("due"), at);
-            set.append(bson::cstr!("nextAttemptAt"), at);
-            true
+            row.status = DeliveryStatus::Failed;
+            (row.due, row.next_attempt_at, row.lease) = (Some(at), Some(at), None);
+            false
         }
-        Next::DeadLetter => false,
+        Next::DeadLetter => close(&mut row, DeliveryStatus::DeadLetter, retention.expiry(record.ended)),
     };
-    if !is_open {
-        set.append(bson::cstr!("expireAt"), retention.expiry(record.ended));
-        close(&mut unset);
-    }
-    let mut entries = RawArrayBuf::new();
-    entries.push(entry);
-    let update = rawdoc! {
-        "$set": set,
-        "$unset": unset,
-        "$push": { "log": { "$each": entries, "$slice": -ATTEMPT_LOG_LENGTH } },
-    };
-    guarded(job, update, !is_open)
+    Statement { token, row, frees }
 }
 
 /// Gives a row up without an attempt: the number taken for it is given back.
 pub(crate) fn given_up(job: Job, reason: &str, expire_at: DateTime) -> Statement {
-    let mut unset = rawdoc! { "lease": "" };
-    close(&mut unset);
-    let update = rawdoc! {
-        "$set": { "status": DeliveryStatus::DeadLetter.name(), "errorMessage": reason, "expireAt": expire_at },
-        "$unset": unset,
-        "$inc": { "attempts": -1 },
-    };
-    guarded(job, update, true)
+    let Job { mut row, token, .. } = job;
+    row.attempts -= 1;
+    row.error_message = Some(reason.to_owned());
+    let frees = close(&mut row, DeliveryStatus::DeadLetter, expire_at);
+    Statement { token, row, frees }
 }
 
 /// Gives a row back unsent, due at `now`: the number taken for its attempt is given back.
 pub(crate) fn released(job: Job, now: DateTime) -> Statement {
-    let update = rawdoc! {
-        "$set": { "due": now },
-        "$unset": { "lease": "" },
-        "$inc": { "attempts": -1 },
-    };
-    guarded(job, update, false)
+    let Job { mut row, token, .. } = job;
+    row.attempts -= 1;
+    (row.due, row.lease) = (Some(now), None);
+    Statement { token, row, frees: false }
 }
 
-fn guarded(job: Job, update: RawDocumentBuf, finished: bool) -> Statement {
-    let update = rawdoc! {
-        "q": { "_id": job.delivery.as_str(), "lease": &*job.token },
-        "u": update,
-    };
-    let webhook = job.webhook;
-    Statement { update, frees: job.ordered_task.filter(|_| finished).map(|task| (webhook, task)) }
+/// The end of a row: what only open rows carry goes. Returns whether it kept its task's order.
+fn close(row: &mut Delivery, status: DeliveryStatus, expire_at: DateTime) -> bool {
+    row.status = status;
+    row.expire_at = Some(expire_at);
+    (row.due, row.next_attempt_at, row.lease) = (None, None, None);
+    row.ordered.take() == Some(true)
 }
 
-/// What only open rows carry.
-fn close(unset: &mut RawDocumentBuf) {
-    unset.append(bson::cstr!("due"), "");
-    unset.append(bson::cstr!("nextAttemptAt"), "");
-    unset.append(bson::cstr!("ordered"), "");
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-const fn status_after(next: Next) -> DeliveryStatus {
-    match next {
-        Next::Delivered => DeliveryStatus::Delivered,
-        Next::Retry(_) => DeliveryStatus::Failed,
-        Next::DeadLetter => DeliveryStatus::DeadLetter,
+    use taskwire::config::EventRetention;
+
+    use super::super::job::tests::job;
+    use super::*;
+
+    const RETENTION: Retention = Retention { deliveries: Duration::from_secs(60), events: EventRetention::Forever };
+
+    fn record(error: Option<&str>) -> AttemptRecord {
+        AttemptRecord {
+            began: DateTime::from_millis(1_000),
+            ended: DateTime::from_millis(1_250),
+            duration_ms: 250,
+            response_status: Some(if error.is_some() { 500 } else { 200 }),
+            error: error.map(str::to_owned),
+        }
     }
-}
 
-const DELIVERED: &str = outcome_name(AttemptOutcome::Delivered);
-const FAILED: &str = outcome_name(AttemptOutcome::Failed);
+    fn is_free_of_what_open_rows_carry(row: &Delivery) -> bool {
+        row.due.is_none() && row.next_attempt_at.is_none() && row.lease.is_none() && row.ordered.is_none()
+    }
 
-/// The stored name of an attempt's outcome.
-pub(crate) const fn outcome_name(outcome: AttemptOutcome) -> &'static str {
-    match outcome {
-        AttemptOutcome::Delivered => "delivered",
-        AttemptOutcome::Failed => "failed",
-        AttemptOutcome::Interrupted => "interrupted",
+    #[test]
+    fn a_delivered_row_is_closed_and_frees_its_task_where_it_kept_an_order() {
+        let mut held = job(ObjectId::new());
+        held.row.error_message = Some("HTTP 500".into());
+        held.row.ordered = Some(true);
+        let done = attempted(held, record(None), Next::Delivered, RETENTION);
+        assert_eq!(done.freed_task(), Some((done.row.webhook_id, done.row.task_id.clone())));
+        let row = done.row;
+        assert!(is_free_of_what_open_rows_carry(&row), "{row:?}");
+        assert_eq!((row.status, row.attempts, row.response_status), (DeliveryStatus::Delivered, 1, Some(200)));
+        assert_eq!((row.error_message, row.delivered_at), (None, Some(DateTime::from_millis(1_250))));
+        assert_eq!(row.expire_at, Some(DateTime::from_millis(61_250)));
+        assert_eq!((row.log.len(), row.log[0].n, row.log[0].outcome), (1, 1, AttemptOutcome::Delivered));
+    }
+
+    #[test]
+    fn a_row_that_is_tried_again_is_open_from_then_on_and_nobodys() {
+        let wait = Next::Retry(Duration::from_secs(30));
+        let row = attempted(job(ObjectId::new()), record(Some("HTTP 500")), wait, RETENTION).row;
+        let then = Some(DateTime::from_millis(31_250));
+        assert_eq!((row.status, row.due, row.next_attempt_at), (DeliveryStatus::Failed, then, then));
+        assert_eq!((row.lease, row.expire_at, row.delivered_at), (None, None, None));
+        assert_eq!(row.log[0].error_message.as_deref(), Some("HTTP 500"));
+    }
+
+    #[test]
+    fn the_log_keeps_the_newest_attempts() {
+        let mut held = job(ObjectId::new());
+        for n in 1..=250 {
+            held.row.attempts = n;
+            let row = attempted(held, record(Some("HTTP 500")), Next::Retry(Duration::ZERO), RETENTION).row;
+            held = Job { row, ..job(ObjectId::new()) };
+        }
+        let kept: Vec<i32> = held.row.log.iter().map(|attempt| attempt.n).collect();
+        assert_eq!(kept, (151..=250).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_row_given_back_or_up_unsent_has_the_number_of_its_attempt_back() {
+        let back = released(job(ObjectId::new()), DateTime::from_millis(7));
+        assert_eq!(back.freed_task(), None);
+        assert_eq!((back.row.attempts, back.row.status), (0, DeliveryStatus::Queued));
+        assert_eq!((back.row.due, back.row.lease), (Some(DateTime::from_millis(7)), None));
+        let up = given_up(job(ObjectId::new()), "why", DateTime::from_millis(9)).row;
+        assert!(is_free_of_what_open_rows_carry(&up), "{up:?}");
+        assert_eq!((up.attempts, up.status, up.error_message.as_deref()), (0, DeliveryStatus::DeadLetter, Some("why")));
+        assert_eq!(up.expire_at, Some(DateTime::from_millis(9)));
     }
 }

@@ -10,7 +10,7 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use secrecy::{ExposeSecret, SecretString};
 use taskwire::config::TargetPolicy;
-use taskwire::model::{DeliveryId, EventId, EventKind, Ordering, RetryPolicy, SealedField, Webhook};
+use taskwire::model::{Delivery, Ordering, RetryPolicy, SealedField, Webhook};
 use taskwire::secrets::{MasterKeys, Sealed};
 use taskwire::signing::{Signer, SigningKey, is_reserved_header};
 use taskwire::target_guard;
@@ -78,25 +78,18 @@ impl Target {
     ///
     /// # Errors
     /// A [`Failure`] if the configuration does not allow one.
-    pub(crate) fn request(
-        &self,
-        delivery: &DeliveryId,
-        event: &EventId,
-        kind: EventKind,
-        attempt: i32,
-        timestamp: i64,
-        body: &[u8],
-    ) -> Result<SignedRequest, Failure> {
+    pub(crate) fn request(&self, row: &Delivery, timestamp: i64, body: &[u8]) -> Result<SignedRequest, Failure> {
         let prepared = self.prepared.as_ref().map_err(|failure| *failure)?;
-        let signatures = prepared.signer.sign(event.as_str(), timestamp, body);
+        let event = row.event_id.as_str();
+        let signatures = prepared.signer.sign(event, timestamp, body);
         let mut headers = prepared.headers.clone();
         let seconds = HeaderValue::from(timestamp);
-        headers.insert(HeaderName::from_static("x-event"), HeaderValue::from_static(kind.name()));
-        headers.insert(HeaderName::from_static("x-delivery-id"), value(delivery.as_str().to_owned())?);
-        headers.insert(HeaderName::from_static("x-attempt"), HeaderValue::from(attempt));
+        headers.insert(HeaderName::from_static("x-event"), HeaderValue::from_static(row.event_type.name()));
+        headers.insert(HeaderName::from_static("x-delivery-id"), value(row.id.as_str().to_owned())?);
+        headers.insert(HeaderName::from_static("x-attempt"), HeaderValue::from(row.attempts));
         headers.insert(HeaderName::from_static("x-timestamp"), seconds.clone());
         headers.insert(HeaderName::from_static("x-signature"), value(signatures.x_signature)?);
-        headers.insert(HeaderName::from_static("webhook-id"), value(event.as_str().to_owned())?);
+        headers.insert(HeaderName::from_static("webhook-id"), value(event.to_owned())?);
         headers.insert(HeaderName::from_static("webhook-timestamp"), seconds);
         headers.insert(HeaderName::from_static("webhook-signature"), value(signatures.webhook_signature)?);
         Ok(SignedRequest { url: prepared.url.clone(), headers })

@@ -1,19 +1,30 @@
-//! Writes outcomes in groups: whatever came in while the last group was being written is the next one.
+//! Writes outcomes in groups: whatever came in while the last groups were being written is the next one.
+//!
+//! A group is one transaction that removes the rows as they were held, each by its lease's token, and inserts them as they
+//! shall be. To the server that is a third of the work of as many updates. Where a token does not stand any more, the
+//! outcome is refused: the group is written without it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bson::{Document, RawArrayBuf, RawDocumentBuf, oid::ObjectId, rawdoc};
-use taskwire::model::DocId;
+use bson::{Document, RawArrayBuf, RawDocumentBuf, doc, oid::ObjectId, rawdoc};
+use futures::TryStreamExt;
+use mongodb::ClientSession;
+use mongodb::options::Hint;
+use taskwire::model::{Delivery, DocId};
 use taskwire::store::{Store, names};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::statement::Statement;
 
-/// Statements in one command.
+/// Rows in one transaction.
 const GROUP: usize = 500;
+
+/// Groups being written at once: while one waits for its majority, the server works on the other.
+const GROUPS: usize = 2;
 
 /// Statements that may wait; beyond, finished requests keep their slots until there is room.
 pub(crate) const WAITING: usize = 4096;
@@ -55,16 +66,39 @@ pub(crate) struct Writer {
     pub(crate) abandon: CancellationToken,
 }
 
+/// What writing one group takes.
+#[derive(Clone)]
+struct GroupWriter {
+    store: Store,
+    freed: Arc<FreedTasks>,
+    more: Arc<Notify>,
+    abandon: CancellationToken,
+}
+
+/// Why a group was not written.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("{}", .0.kind)]
+    Database(#[from] mongodb::error::Error),
+    /// Some rows are not held under their tokens any more.
+    #[error("leases had passed on")]
+    LeasesLost,
+}
+
 impl Writer {
     /// Runs until told to finish and nothing is left.
     pub(crate) async fn run(mut self) {
-        let mut group = Vec::with_capacity(GROUP);
+        let writer = GroupWriter { store: self.store, freed: self.freed, more: self.more, abandon: self.abandon };
+        let (turns, under_way) = (Arc::new(Semaphore::new(GROUPS)), TaskTracker::new());
         loop {
+            // The turn first: what comes in while it is waited for makes the group larger.
+            let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+            let mut group = Vec::new();
             tokio::select! {
                 biased;
                 count = self.statements.recv_many(&mut group, GROUP) => {
                     if count == 0 {
-                        return;
+                        break;
                     }
                 }
                 () = self.finish.cancelled(), if !self.statements.is_closed() => {
@@ -72,80 +106,108 @@ impl Writer {
                     continue;
                 }
             }
-            self.write(&mut group).await;
+            let writer = writer.clone();
+            under_way.spawn(async move {
+                writer.write(group).await;
+                drop(turn);
+            });
         }
+        under_way.close();
+        under_way.wait().await;
     }
+}
 
+impl GroupWriter {
     /// Writes one group, however often it takes. Writing a group again does no harm: a row once written no longer carries
     /// the token.
-    async fn write(&self, group: &mut Vec<Statement>) {
-        let command = command(group);
+    async fn write(&self, mut group: Vec<Statement>) {
+        // Also of those that turn out to be written or lost: a task too many is looked at in vain, one too few would wait.
+        let freed: Vec<_> = group.iter().filter_map(Statement::freed_task).collect();
         let mut pause = FIRST_PAUSE;
         let mut again = false;
-        while let Err(cause) = self.try_write(&command, group.len(), again).await {
+        while !group.is_empty() {
+            let done = match self.try_write(&group).await {
+                Ok(()) => break,
+                Err(WriteError::LeasesLost) => self.leave_out_what_is_lost(&mut group, again).await,
+                Err(error) => Err(error),
+            };
+            let Err(cause) = done else { continue };
             tracing::warn!(%cause, rows = group.len(), "outcomes could not be written; trying again");
             again = true;
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 () = self.abandon.cancelled() => {
                     tracing::error!(rows = group.len(), "outcomes given up at the stop; their attempts will count as interrupted");
-                    group.clear();
                     return;
                 }
             }
         }
-        let mut freed_any = false;
-        for statement in group.drain(..) {
-            if let Some((webhook, task)) = statement.frees {
-                self.freed.add(webhook, task);
-                freed_any = true;
-            }
-        }
-        if freed_any {
+        if !freed.is_empty() {
+            freed.into_iter().for_each(|(webhook, task)| self.freed.add(webhook, task));
             self.more.notify_one();
         }
     }
 
-    async fn try_write(&self, command: &RawDocumentBuf, rows: usize, again: bool) -> Result<(), String> {
-        let answer = self.store.db.run_raw_command(command.clone()).await.map_err(|error| error.kind.to_string())?;
-        check(&answer)?;
-        let matched = usize::try_from(answer.get_i32("n").unwrap_or(0)).unwrap_or(0);
-        // Written a second time, rows that the first try wrote do not match either.
-        if matched < rows && !again {
-            let lost = rows - matched;
+    async fn try_write(&self, group: &[Statement]) -> Result<(), WriteError> {
+        let mut session = self.store.client.start_session().await?;
+        session.start_transaction().await?;
+        match self.replace(&mut session, group).await {
+            Ok(()) => Ok(session.commit_transaction().await?),
+            Err(error) => {
+                // The server drops an abandoned transaction by itself; the reason to tell is the first error.
+                let _aborted = session.abort_transaction().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn replace(&self, session: &mut ClientSession, group: &[Statement]) -> Result<(), WriteError> {
+        let removed = self.store.db.run_raw_command(removal(group)).session(&mut *session).await?;
+        if usize::try_from(removed.get_i32("n").unwrap_or(0)) != Ok(group.len()) {
+            return Err(WriteError::LeasesLost);
+        }
+        let rows = self.store.collection::<Delivery>(names::DELIVERIES);
+        rows.insert_many(group.iter().map(|statement| &*statement.row)).session(session).await?;
+        Ok(())
+    }
+
+    /// Keeps those of a group whose lease still stands. Written a second time, rows that the first try wrote are not lost.
+    async fn leave_out_what_is_lost(&self, group: &mut Vec<Statement>, again: bool) -> Result<(), WriteError> {
+        let held = self.held(group).await?;
+        let all = group.len();
+        group.retain(|statement| held.contains(&(statement.row.id.as_str().to_owned(), statement.token.to_string())));
+        if !again {
+            let lost = all - group.len();
             tracing::debug!(lost, "outcomes refused: their leases had passed on");
             metrics::counter!("taskwire_delivery_leases_lost_total").increment(lost as u64);
         }
         Ok(())
     }
+
+    /// Id and token of those rows of a group that are held, by whomever.
+    async fn held(&self, group: &[Statement]) -> mongodb::error::Result<HashSet<(String, String)>> {
+        let ids: Vec<&str> = group.iter().map(|statement| statement.row.id.as_str()).collect();
+        let rows = self.store.collection::<Document>(names::DELIVERIES);
+        let found = rows
+            .find(doc! { "_id": { "$in": ids } })
+            .projection(doc! { "lease": 1 })
+            .hint(Hint::Keys(doc! { "_id": 1 }));
+        let found: Vec<Document> =
+            found.batch_size(u32::try_from(GROUP).unwrap_or(u32::MAX)).await?.try_collect().await?;
+        let held = |row: &Document| Some((row.get_str("_id").ok()?.to_owned(), row.get_str("lease").ok()?.to_owned()));
+        Ok(found.iter().filter_map(held).collect())
+    }
 }
 
-fn command(group: &[Statement]) -> RawDocumentBuf {
-    let mut updates = RawArrayBuf::new();
+/// Removes the rows as they are held: one statement for each lease.
+fn removal(group: &[Statement]) -> RawDocumentBuf {
+    let mut by_token: HashMap<&str, RawArrayBuf> = HashMap::new();
     for statement in group {
-        updates.push(&*statement.update);
+        by_token.entry(&*statement.token).or_default().push(statement.row.id.as_str());
     }
-    rawdoc! {
-        "update": names::DELIVERIES,
-        "updates": updates,
-        "ordered": false,
-        "writeConcern": { "w": "majority" },
+    let mut deletes = RawArrayBuf::new();
+    for (token, ids) in by_token {
+        deletes.push(rawdoc! { "q": { "_id": { "$in": ids }, "lease": token }, "limit": 0, "hint": { "_id": 1 } });
     }
-}
-
-/// Errors of single statements, and of the write concern, come inside an answer that says `ok`.
-fn check(answer: &Document) -> Result<(), String> {
-    let first = answer
-        .get_array("writeErrors")
-        .ok()
-        .and_then(|errors| errors.first())
-        .and_then(|error| error.as_document())
-        .or_else(|| answer.get_document("writeConcernError").ok());
-    match first {
-        None => Ok(()),
-        Some(error) => {
-            let code = error.get_i32("code").unwrap_or(0);
-            Err(format!("error {code}: {}", error.get_str("errmsg").unwrap_or("unknown")))
-        }
-    }
+    rawdoc! { "delete": names::DELIVERIES, "deletes": deletes }
 }

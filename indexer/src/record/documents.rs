@@ -14,12 +14,14 @@ use crate::gap::GapState;
 use crate::quarantine;
 use crate::snapshot::Snapshot;
 
-/// A batch as documents, ready to be written as often as it takes; all but events and deliveries as update statements.
+/// A batch as documents, ready to be written as often as it takes.
 pub(super) struct Documents {
     pub(super) position: RawDocumentBuf,
     pub(super) events: Vec<TaskEvent>,
     pub(super) deliveries: Vec<Row>,
+    /// Whole documents.
     pub(super) snapshots: Vec<RawDocumentBuf>,
+    /// From here on update statements.
     pub(super) versions: Vec<RawDocumentBuf>,
     pub(super) quarantined: Vec<RawDocumentBuf>,
     pub(super) reread: Vec<RawDocumentBuf>,
@@ -92,8 +94,7 @@ impl Recorder {
             }
             documents.reread.extend(part.reread.iter().map(|reread| reread.statement(now)));
         }
-        let snapshots = last.into_values().filter_map(|snapshot| replace_statement(&snapshot.to_raw(&self.mapping)));
-        documents.snapshots = snapshots.collect();
+        documents.snapshots = last.into_values().map(|snapshot| snapshot.to_raw(&self.mapping)).collect();
         if let Some(gap) = &batch.gap {
             documents.gaps.extend(replace_statement(&bson::serialize_to_raw_document_buf(gap)?));
         }
@@ -103,14 +104,19 @@ impl Recorder {
     /// Room in the dispatcher's lanes for what this batch will queue.
     fn room(&self, batch: &Batch) -> Room {
         let Some(dispatcher) = &self.dispatcher else { return Room::default() };
-        let mut wanted: HashMap<ObjectId, usize> = HashMap::new();
-        let subscribers = batch.parts.iter().flat_map(|part| &part.events).flat_map(|draft| &draft.subscribers);
-        for subscriber in subscribers.filter(|subscriber| subscriber.ordering == Ordering::None) {
-            *wanted.entry(subscriber.webhook).or_default() += 1;
-        }
-        let slots = wanted.into_iter().map(|(webhook, count)| (webhook, dispatcher.reserve(webhook, count)));
+        let slots = wanted(batch).into_iter().map(|(webhook, count)| (webhook, dispatcher.reserve(webhook, count)));
         Room { slots: slots.collect(), lease: Some(dispatcher.lease()) }
     }
+}
+
+/// How many rows a batch has for each webhook that may be handed them.
+pub(super) fn wanted(batch: &Batch) -> HashMap<ObjectId, usize> {
+    let mut wanted: HashMap<ObjectId, usize> = HashMap::new();
+    let subscribers = batch.parts.iter().flat_map(|part| &part.events).flat_map(|draft| &draft.subscribers);
+    for subscriber in subscribers.filter(|subscriber| subscriber.ordering == Ordering::None) {
+        *wanted.entry(subscriber.webhook).or_default() += 1;
+    }
+    wanted
 }
 
 /// Slots of this process's dispatcher, and the lease under which they are filled.
