@@ -4,7 +4,7 @@
 //! over what it has just committed under a lease of ours ([`DispatchHandle::reserve`], [`DispatchHandle::lease`],
 //! [`DispatchHandle::hand_over`]). Either way a row stands in its webhook's `lane` until the `board` gives it its turn;
 //! the `engine` then asks the `view` whether its webhook may still be sent to, makes one attempt, and leaves the outcome
-//! to the `writer`, which writes outcomes in groups.
+//! to the `writer`, which writes outcomes in groups. `shares` agrees with other processes on parts of rate limits.
 //!
 //! Invariants: a row is attempted only under a lease whose end is far enough; an outcome is written only where the lease's
 //! token still stands; no attempt starts on a view older than a second; nothing here waits for one webhook on behalf of
@@ -19,6 +19,7 @@ mod in_order;
 mod job;
 mod lane;
 mod meters;
+mod shares;
 mod statement;
 mod target;
 mod view;
@@ -184,6 +185,7 @@ pub fn start(
         meters: Meters::new(),
         health: HealthBoard::default(),
         more: Arc::new(Notify::new()),
+        lacks_share: Notify::new(),
         workers: TaskTracker::new(),
         cut_off: CancellationToken::new(),
         client,
@@ -227,6 +229,7 @@ impl Parts {
             Feeder { engine: Arc::clone(&engine), looker, freed: self.freed, contended: AtomicBool::new(false) };
         let feed = tokio::spawn(feeder.run(stop.clone()));
         let watch = tokio::spawn(keep_reporting(Arc::clone(&engine), stop.clone()));
+        let sharing = tokio::spawn(shares::keep_sharing(Arc::clone(&engine), stop.clone()));
 
         stop.cancelled().await;
         let deadline = tokio::time::Instant::now() + self.grace;
@@ -234,7 +237,7 @@ impl Parts {
         let released = held.len();
         // Each step is bounded by the grace: a database that does not answer must not keep the process.
         let _ = tokio::time::timeout_at(deadline, engine.release(held)).await;
-        let _ = tokio::time::timeout_at(deadline, async { tokio::join!(feed, looks, watch) }).await;
+        let _ = tokio::time::timeout_at(deadline, async { tokio::join!(feed, looks, watch, sharing) }).await;
         engine.workers.close();
         if tokio::time::timeout_at(deadline, engine.workers.wait()).await.is_err() {
             tracing::warn!("requests still in flight after the grace are cut off; they will count as interrupted");

@@ -4,5 +4,6 @@
 mod faults;
 mod handover;
 mod order;
+mod rates;
 mod scene;
 mod stops;

@@ -6,12 +6,13 @@
 //! may fill only half of the slots, so any number of targets that never answer leave the other half.
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use bson::oid::ObjectId;
 
 use super::job::Job;
-use super::lane::{Lane, Start, Verdict};
+use super::lane::{Lane, Share, Start, Verdict};
 use super::target::Target;
 
 /// What to do next.
@@ -42,6 +43,7 @@ pub(crate) struct Board {
     most_per_lane: usize,
     closed: bool,
     alarms: Vec<(ObjectId, Instant)>,
+    lacks_share: bool,
 }
 
 /// Rows held for each slot, over all lanes: bounds memory.
@@ -59,6 +61,7 @@ impl Board {
             most_per_lane: most_per_lane.clamp(1, most_in_flight.max(1)),
             closed: false,
             alarms: Vec::new(),
+            lacks_share: false,
         }
     }
 
@@ -116,7 +119,30 @@ impl Board {
         let lane = self.lane(id);
         lane.reserved = lane.reserved.saturating_sub(1);
         lane.queue.push_back(job);
+        let lacks_share = lane.lacks_share();
+        self.lacks_share |= lacks_share;
         self.enter_ring(id);
+    }
+
+    /// Whether a row came, since the last call, for which a share of a rate limit must be agreed first.
+    pub(crate) fn take_lacks_share(&mut self) -> bool {
+        std::mem::take(&mut self.lacks_share)
+    }
+
+    /// The webhooks of whose rate limit this process needs a share, and the limits.
+    pub(crate) fn wanted_rates(&mut self, now: Instant) -> Vec<(ObjectId, NonZeroU32)> {
+        self.lanes.iter_mut().filter_map(|(id, lane)| Some((*id, lane.wanted_rate(now)?))).collect()
+    }
+
+    /// Takes in a share of a rate limit; returns what the lane can no longer hold, to be released.
+    pub(crate) fn set_share(&mut self, id: ObjectId, share: Share, now: Instant) -> Vec<Job> {
+        let Some(lane) = self.lanes.get_mut(&id) else { return Vec::new() };
+        lane.set_share(share, now);
+        let surplus = lane.held().saturating_sub(lane.capacity()).min(lane.queue.len());
+        let surplus = lane.queue.split_off(lane.queue.len() - surplus);
+        self.held -= surplus.len();
+        self.enter_ring(id);
+        surplus.into()
     }
 
     fn enter_ring(&mut self, id: ObjectId) {

@@ -34,6 +34,8 @@ pub(crate) struct Engine {
     pub(crate) health: HealthBoard,
     /// There is work for the claim.
     pub(crate) more: Arc<Notify>,
+    /// A row waits for a share of its webhook's rate limit.
+    pub(crate) lacks_share: Notify,
     pub(crate) workers: TaskTracker,
     /// Ends requests in flight, when the grace is over.
     pub(crate) cut_off: CancellationToken,
@@ -226,7 +228,7 @@ impl Engine {
 
     /// Takes held rows in and starts what may start. A board that is closed gives them back.
     pub(crate) fn take_in(self: &Arc<Self>, jobs: Vec<Job>) {
-        let refused = {
+        let (refused, lacks_share) = {
             let mut board = self.board();
             let mut by_webhook = Vec::new();
             for job in jobs {
@@ -237,8 +239,11 @@ impl Engine {
                     board.fill(job);
                 }
             }
-            by_webhook
+            (by_webhook, board.take_lacks_share())
         };
+        if lacks_share {
+            self.lacks_share.notify_one();
+        }
         for job in refused {
             let _ = self.statements.try_send(statement::released(job, self.clock.now()));
         }

@@ -32,6 +32,12 @@ const HELD_PER_REQUEST: f64 = 8.0;
 /// How long a held row should wait at most: well within its lease.
 const HELD_FOR_SECONDS: f64 = 5.0;
 
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How long a lane without rows keeps its share of the rate limit. More than a second, so that whoever takes it over does not
+/// add to what this process sent last.
+const SHARE_LINGERS: Duration = Duration::from_secs(3);
+
 /// How an attempt's end bears on its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -43,6 +49,17 @@ pub(crate) enum Verdict {
     Absent,
     /// Says nothing about the target's capacity: a refused request, or no request at all.
     Neutral,
+}
+
+/// What this process may send of a webhook's rate limit ([`super::shares`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// Not agreed yet: one row may be held, so that it is asked for, and none is sent.
+    Pending,
+    /// So many a second, until then.
+    PerSecond(NonZeroU32, Instant),
+    /// Others have all of it; it is asked for again after then.
+    Taken(Instant),
 }
 
 /// Whether a lane may start a request.
@@ -75,7 +92,11 @@ pub(crate) struct Lane {
     /// Of successes; `None` before the first.
     mean_seconds: Option<f64>,
     rate: Option<NonZeroU32>,
+    /// Of the rate, if there is one.
+    share: Share,
     limiter: Option<DefaultDirectRateLimiter>,
+    last_start: Option<Instant>,
+    last_held: Option<Instant>,
 }
 
 impl Lane {
@@ -96,16 +117,56 @@ impl Lane {
             not_before: None,
             mean_seconds: None,
             rate: None,
+            share: Share::Pending,
             limiter: None,
+            last_start: None,
+            last_held: None,
         }
     }
 
-    /// Sets the rate limit, if it is another one.
+    /// Sets the webhook's rate limit. If it is another one, the share of it must be agreed anew.
     pub(crate) fn set_rate(&mut self, rate: Option<NonZeroU32>) {
         if self.rate != rate {
             self.rate = rate;
-            self.limiter = rate.map(|rate| RateLimiter::direct(quota(rate)));
+            self.share = Share::Pending;
+            self.limiter = None;
         }
+    }
+
+    /// Sets the share of the rate limit. What was sent under the last one counts: a new limiter begins with its burst used up
+    /// if anything was sent within the last second.
+    pub(crate) fn set_share(&mut self, share: Share, now: Instant) {
+        let per_second = |share| if let Share::PerSecond(count, _) = share { Some(count) } else { None };
+        if per_second(self.share) != per_second(share) {
+            self.limiter = per_second(share).map(|count| RateLimiter::direct(quota(count)));
+            let is_busy = self.last_start.is_some_and(|last| now.saturating_duration_since(last) < SECOND);
+            if let (Some(limiter), Some(count), true) = (&self.limiter, per_second(share), is_busy) {
+                // A full limiter has the whole burst to give.
+                let _ = limiter.check_n(burst(count));
+            }
+        }
+        self.share = share;
+    }
+
+    /// The rate limit of which it needs a share: while it holds rows, and for a while after, so that a pause does not cost it
+    /// the share. One that needs none loses what it had.
+    pub(crate) fn wanted_rate(&mut self, now: Instant) -> Option<NonZeroU32> {
+        let rate = self.rate?;
+        if self.held() > 0 {
+            self.last_held = Some(now);
+        }
+        let is_used = self.last_held.is_some_and(|last| now.saturating_duration_since(last) < SHARE_LINGERS);
+        match self.share {
+            Share::Taken(until) if now < until => return None,
+            Share::PerSecond(..) | Share::Pending if is_used => {}
+            Share::PerSecond(..) | Share::Pending | Share::Taken(_) => self.set_share(Share::Pending, now),
+        }
+        is_used.then_some(rate)
+    }
+
+    /// Whether it cannot send before a share is agreed.
+    pub(crate) fn lacks_share(&self) -> bool {
+        self.rate.is_some() && self.share == Share::Pending
     }
 
     pub(crate) const fn is_troubled(&self) -> bool {
@@ -121,11 +182,17 @@ impl Lane {
     /// to answer well.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 8000")]
     pub(crate) fn capacity(&self) -> usize {
-        let Some(mean_seconds) = self.mean_seconds.filter(|_| !self.is_troubled()) else { return self.limit() };
+        let by_rate = match (self.rate, self.share) {
+            (None, _) => usize::MAX,
+            (Some(_), Share::Pending) => 1,
+            (Some(_), Share::PerSecond(count, _)) => (f64::from(count.get()) * HELD_FOR_SECONDS) as usize,
+            (Some(_), Share::Taken(_)) => 0,
+        };
+        let Some(mean_seconds) = self.mean_seconds.filter(|_| !self.is_troubled()) else {
+            return self.limit().min(by_rate);
+        };
         let per_request = (HELD_FOR_SECONDS / mean_seconds.max(0.001)).clamp(1.0, HELD_PER_REQUEST);
-        let held = self.limit * per_request;
-        let by_rate = self.rate.map_or(f64::MAX, |rate| f64::from(rate.get()) * HELD_FOR_SECONDS);
-        held.min(by_rate).max(1.0) as usize
+        ((self.limit * per_request).max(1.0) as usize).min(by_rate)
     }
 
     pub(crate) fn held(&self) -> usize {
@@ -137,15 +204,22 @@ impl Lane {
     }
 
     /// Whether the next request may start; takes a turn from the rate limit if so.
-    pub(crate) fn start(&self, now: Instant) -> Start {
+    pub(crate) fn start(&mut self, now: Instant) -> Start {
         if self.in_flight >= self.limit() {
+            return Start::Later;
+        }
+        if self.rate.is_some() && !matches!(self.share, Share::PerSecond(_, until) if now < until) {
+            // The next agreement brings it back.
             return Start::Later;
         }
         if let Some(at) = self.not_before.filter(|at| *at > now) {
             return Start::At(at);
         }
         match self.limiter.as_ref().map(RateLimiter::check) {
-            None | Some(Ok(())) => Start::Now,
+            None | Some(Ok(())) => {
+                self.last_start = Some(now);
+                Start::Now
+            }
             Some(Err(not_until)) => Start::At(now + not_until.wait_time_from(DefaultClock::default().now())),
         }
     }
@@ -192,10 +266,14 @@ impl Lane {
     }
 }
 
-/// A quota under which no more than `rate` requests begin in any second: a burst of b and then r a second come to b - 1 + r,
-/// and a burst of a twentieth keeps up with a timer's grain at high rates.
+/// A twentieth of the rate keeps up with a timer's grain at high rates.
+fn burst(rate: NonZeroU32) -> NonZeroU32 {
+    NonZeroU32::new(rate.get() / 20).unwrap_or(NonZeroU32::MIN)
+}
+
+/// A quota under which no more than `rate` requests begin in any second: a burst of b and then r a second come to b - 1 + r.
 fn quota(rate: NonZeroU32) -> Quota {
-    let burst = NonZeroU32::new(rate.get() / 20).unwrap_or(NonZeroU32::MIN);
+    let burst = burst(rate);
     let steady = NonZeroU32::new(rate.get() - burst.get() + 1).unwrap_or(NonZeroU32::MIN);
     Quota::per_second(steady).allow_burst(burst)
 }
@@ -274,6 +352,59 @@ mod tests {
             lane.learn(Verdict::Well, now, now + Duration::from_secs(10));
         }
         assert_eq!(lane.capacity(), lane.limit());
+    }
+
+    fn per_second(count: u32, until: Instant) -> Share {
+        Share::PerSecond(NonZeroU32::new(count).unwrap(), until)
+    }
+
+    #[test]
+    fn a_lane_with_a_rate_limit_sends_nothing_before_a_share_is_agreed_nor_after_it_ran_out() {
+        let now = Instant::now();
+        let mut lane = Lane::new(64);
+        lane.set_rate(NonZeroU32::new(20));
+        assert_eq!((lane.start(now), lane.capacity(), lane.lacks_share()), (Start::Later, 1, true));
+        lane.set_share(per_second(10, now + SECOND), now);
+        assert_eq!((lane.start(now), lane.capacity()), (Start::Now, 16));
+        assert_eq!(lane.start(now + SECOND), Start::Later);
+        lane.set_share(Share::Taken(now + SECOND), now);
+        assert_eq!((lane.start(now), lane.capacity()), (Start::Later, 0));
+        lane.set_share(per_second(10, now + SECOND), now);
+        lane.set_rate(NonZeroU32::new(30));
+        assert_eq!(lane.start(now), Start::Later);
+    }
+
+    #[test]
+    fn a_new_share_does_not_begin_with_a_burst_on_top_of_what_was_just_sent() {
+        let now = Instant::now();
+        let mut lane = Lane::new(64);
+        lane.set_rate(NonZeroU32::new(20));
+        lane.set_share(per_second(10, now + SECOND), now);
+        assert_eq!(lane.start(now), Start::Now);
+        lane.set_share(per_second(20, now + SECOND), now);
+        assert!(matches!(lane.start(now), Start::At(_)));
+        // The same again changes nothing but its end.
+        lane.set_share(per_second(20, now + SECOND * 2), now);
+        assert!(matches!(lane.start(now), Start::At(_)));
+    }
+
+    #[test]
+    fn a_share_is_wanted_while_rows_are_held_and_a_while_after() {
+        let now = Instant::now();
+        let mut lane = Lane::new(64);
+        lane.reserved = 1;
+        assert_eq!(lane.wanted_rate(now), None);
+        lane.set_rate(NonZeroU32::new(20));
+        assert_eq!(lane.wanted_rate(now), NonZeroU32::new(20));
+        lane.set_share(per_second(20, now + SECOND * 9), now);
+        lane.reserved = 0;
+        assert_eq!(lane.wanted_rate(now + SECOND), NonZeroU32::new(20));
+        assert_eq!(lane.wanted_rate(now + SHARE_LINGERS), None);
+        assert!(lane.lacks_share());
+        lane.set_share(Share::Taken(now + SECOND * 5), now);
+        lane.reserved = 1;
+        assert_eq!(lane.wanted_rate(now + SECOND * 4), None);
+        assert_eq!(lane.wanted_rate(now + SECOND * 5), NonZeroU32::new(20));
     }
 
     #[test]
