@@ -11,6 +11,7 @@
 //! another; memory is bounded by the slots, not by the backlog.
 
 mod board;
+mod drain;
 mod engine;
 mod feed;
 mod gone;
@@ -31,7 +32,7 @@ use std::time::{Duration, Instant};
 
 use bson::{DateTime, oid::ObjectId};
 use taskwire::config::IndexerSettings;
-use taskwire::model::Delivery;
+use taskwire::model::{Delivery, DocId};
 use taskwire::store::{ServerClock, Store};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -50,6 +51,7 @@ use self::writer::{FreedTasks, Writer};
 use crate::claim::LEASE;
 use crate::client::{ClientError, TargetClient};
 
+pub use self::meters::Tally;
 pub use self::view::FRESH_FOR;
 
 /// How often the webhooks are looked at.
@@ -176,6 +178,20 @@ pub fn start(
     clock: ServerClock,
     stop: CancellationToken,
 ) -> Result<(DispatchHandle, JoinHandle<()>), ClientError> {
+    start_for(store, settings, clock, None, stop)
+}
+
+/// The same for the webhooks of one group only, if one is given.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_for(
+    store: &Store,
+    settings: &IndexerSettings,
+    clock: ServerClock,
+    group: Option<DocId>,
+    stop: CancellationToken,
+) -> Result<(DispatchHandle, JoinHandle<()>), ClientError> {
     let client = TargetClient::new(settings)?;
     let (sender, statements) = mpsc::channel(writer::WAITING);
     let engine = Arc::new(Engine {
@@ -205,7 +221,7 @@ pub fn start(
     };
     let opener = Opener { keys: Arc::clone(&settings.common.master_keys), policy: settings.common.targets.clone() };
     let handle = DispatchHandle { engine: Arc::clone(&engine) };
-    let parts = Parts { engine, writer, freed, opener, grace: settings.grace };
+    let parts = Parts { engine, writer, freed, opener, group, grace: settings.grace };
     Ok((handle, tokio::spawn(parts.run(stop))))
 }
 
@@ -215,6 +231,7 @@ struct Parts {
     writer: Writer,
     freed: Arc<FreedTasks>,
     opener: Opener,
+    group: Option<DocId>,
     grace: Duration,
 }
 
@@ -225,8 +242,13 @@ impl Parts {
         let mut writer = tokio::spawn(self.writer.run());
         let looker = Looker::new(engine.store.clone(), self.opener);
         let looks = tokio::spawn(keep_looking(Arc::clone(&engine), looker.clone(), stop.clone()));
-        let feeder =
-            Feeder { engine: Arc::clone(&engine), looker, freed: self.freed, contended: AtomicBool::new(false) };
+        let feeder = Feeder {
+            engine: Arc::clone(&engine),
+            looker,
+            freed: self.freed,
+            contended: AtomicBool::new(false),
+            group: self.group,
+        };
         let feed = tokio::spawn(feeder.run(stop.clone()));
         let watch = tokio::spawn(keep_reporting(Arc::clone(&engine), stop.clone()));
         let sharing = tokio::spawn(shares::keep_sharing(Arc::clone(&engine), stop.clone()));

@@ -232,6 +232,11 @@ impl Board {
         ids.into_iter().flat_map(|id| self.drain(id)).collect()
     }
 
+    /// Rows in flight, queued and promised.
+    pub(crate) const fn held(&self) -> usize {
+        self.held
+    }
+
     pub(crate) const fn is_closed(&self) -> bool {
         self.closed
     }
