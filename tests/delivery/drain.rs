@@ -1,13 +1,16 @@
 //! `dispatch --group G`, with `--once` as a job and without as a server: the real program.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
 use bson::doc;
 use bson::oid::ObjectId;
 use serde_json::json;
-use taskwire::model::Ordering;
+use taskwire::model;
 use taskwire_tests::Answer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::scene::{SOON, Scene};
 
@@ -20,7 +23,7 @@ async fn drained(scene: &Scene, code: i32) -> Result<serde_json::Value> {
 async fn a_drain_delivers_what_is_due_for_its_group_alone_and_ends_with_0_when_nothing_remains() -> Result<()> {
     let scene = Scene::new().await?;
     let hook = scene.webhook("/mine", |_| {}).await?;
-    let ordered = scene.webhook("/ordered", |hook| hook.ordering = Ordering::PerTask).await?;
+    let ordered = scene.webhook("/ordered", |hook| hook.ordering = model::Ordering::PerTask).await?;
     let other = scene.webhook("/other", |hook| hook.group_id = ObjectId::new().into()).await?;
     let dead = scene.webhook("/dead", |hook| hook.retry_policy.max_attempts = 1).await?;
     scene.receiver.always("/dead", Answer::Status(500));
@@ -95,6 +98,44 @@ async fn without_once_one_group_is_served_for_ever() -> Result<()> {
         scene.wait_for_count(doc! { "webhookId": hook.id, "status": "delivered" }, round * 10).await?;
     }
     assert!(scene.receiver.received_at("/other").is_empty());
+    let opened = process.metric("taskwire_target_connections_opened_total").await?;
+    assert!((1.0..=16.0).contains(&opened), "{opened} connections");
     assert_eq!(process.stop(SOON).await?, Some(0));
+    Ok(())
+}
+
+/// A proxy that answers everything with 204 itself, and counts.
+async fn proxy() -> Result<(String, Arc<AtomicUsize>)> {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+    let (url, count) = (format!("http://user:word@{}", listener.local_addr()?), Arc::new(AtomicUsize::new(0)));
+    let counting = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counting.fetch_add(1, Ordering::Relaxed);
+            let mut head = [0; 16 * 1024];
+            let _ = stream.read(&mut head).await;
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+        }
+    });
+    Ok((url, count))
+}
+
+#[tokio::test]
+async fn a_proxy_of_the_environment_is_not_used_and_one_of_the_settings_is() -> Result<()> {
+    let scene = Scene::new().await?;
+    let hook = scene.webhook("/direct", |_| {}).await?;
+    let (url, count) = proxy().await?;
+    let group = scene.group.to_string();
+    let once = || scene.indexer(&["dispatch", "--group", &group, "--once"]);
+    scene.queue(&hook, 1).await?;
+    let variables = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"];
+    variables.iter().fold(once(), |launch, name| launch.set(name, &url)).run().await?.expect(0)?;
+    assert_eq!((scene.receiver.received_at("/direct").len(), count.load(Ordering::Relaxed)), (1, 0));
+    scene.queue(&hook, 1).await?;
+    let ran = once().set("TASKWIRE_EGRESS_PROXY", &url).set("RUST_LOG", "debug").run().await?.expect(0)?;
+    assert_eq!((scene.receiver.received_at("/direct").len(), count.load(Ordering::Relaxed)), (1, 1));
+    assert!(!ran.err.contains("word") && !ran.out.contains("word"), "{ran:?}");
+    let wrong = once().set("TASKWIRE_EGRESS_PROXY", "socks5://user:word@127.0.0.1:1").run().await?.expect(78)?;
+    assert!(wrong.err.contains("TASKWIRE_EGRESS_PROXY") && !wrong.err.contains("word"), "{wrong:?}");
     Ok(())
 }

@@ -157,6 +157,7 @@ impl Engine {
             duration_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
             response_status: response_status(&answer),
             error: reason,
+            response_body: response_body(answer),
         };
         if outcome == Outcome::Gone {
             self.stop_gone(target).await;
@@ -254,6 +255,13 @@ impl Engine {
 const fn response_status(answer: &Answer) -> Option<u16> {
     match answer {
         Answer::Response { status, .. } => Some(*status),
+        Answer::Failure(_) => None,
+    }
+}
+
+fn response_body(answer: Answer) -> Option<String> {
+    match answer {
+        Answer::Response { body, .. } => body,
         Answer::Failure(_) => None,
     }
 }

@@ -24,6 +24,7 @@ pub(crate) struct AttemptRecord {
     pub(crate) duration_ms: i64,
     pub(crate) response_status: Option<u16>,
     pub(crate) error: Option<String>,
+    pub(crate) response_body: Option<String>,
 }
 
 /// The end of an attempt.
@@ -53,6 +54,9 @@ pub(crate) fn attempted(job: Job, record: &AttemptRecord, next: Next, retention:
             entry.append(bson::cstr!("errorMessage"), error.as_str());
         }
         None => unset.append(bson::cstr!("errorMessage"), ""),
+    }
+    if let Some(body) = &record.response_body {
+        entry.append(bson::cstr!("responseBody"), body.as_str());
     }
     let is_open = match next {
         Next::Delivered => {
