@@ -101,6 +101,14 @@ impl Board {
         self.held -= count;
     }
 
+    /// Takes what waits for shares that cannot be agreed on, to be released: its leases must not run out here. It is tried again
+    /// after `until`.
+    pub(crate) fn put_off_shares(&mut self, now: Instant, until: Instant) -> Vec<Job> {
+        let lacking = |(id, lane): (&ObjectId, &Lane)| lane.is_without_share(now).then_some(*id);
+        let ids: Vec<ObjectId> = self.lanes.iter().filter_map(lacking).collect();
+        ids.into_iter().flat_map(|id| self.set_share(id, Share::Taken(until), now)).collect()
+    }
+
     /// Whether the lane is worth a claim: a good part of it is free. Small claims cost as much as large ones.
     pub(crate) fn wants(&mut self, target: &Target) -> usize {
         let room = self.room(target, false);
@@ -368,6 +376,28 @@ mod tests {
         }
         assert_eq!(board.room(&target, true), 0);
         assert_eq!(board.room(&target, false), 1);
+    }
+
+    #[test]
+    fn what_waits_for_a_share_that_cannot_be_agreed_on_is_given_back_and_what_has_one_stays() {
+        let mut board = Board::new(100, 64);
+        let (now, second) = (Instant::now(), std::time::Duration::from_secs(1));
+        let limited = |count| {
+            let mut target = Target::placeholder(ObjectId::new(), 1, TargetState::Live);
+            target.rate = NonZeroU32::new(count);
+            target
+        };
+        let (with, without) = (limited(20), limited(20));
+        for target in [&with, &without] {
+            assert_eq!(board.room(target, false), 1);
+            fill(&mut board, target.id, 1);
+        }
+        assert!(board.take_lacks_share());
+        board.set_share(with.id, Share::PerSecond(NonZeroU32::MIN, now + second), now);
+        let given_back = board.put_off_shares(now, now + second);
+        assert_eq!(given_back.iter().map(|job| job.webhook).collect::<Vec<_>>(), [without.id]);
+        assert_eq!((board.room(&without, false), board.held()), (0, 1));
+        assert_eq!(start_all(&mut board), [with.id]);
     }
 
     #[test]
