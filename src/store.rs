@@ -32,6 +32,8 @@ pub mod names {
     pub const WEBHOOK_VERSIONS: &str = "webhookVersions";
     /// Delivery health of each webhook.
     pub const WEBHOOK_HEALTH: &str = "webhookHealth";
+    /// Which processes send to webhooks with a rate limit.
+    pub const RATE_SHARES: &str = "rateShares";
     /// Changes that could not be understood.
     pub const QUARANTINE: &str = "quarantinedChanges";
     /// Intervals of the stream that were lost, and what was recovered.

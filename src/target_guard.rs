@@ -1,8 +1,9 @@
 //! The guard that keeps webhooks away from private addresses (server-side request forgery).
 //!
-//! It stands in two places: [`check_url`] when a target is saved and before each attempt, which judges the text and every
-//! spelling of an IP literal; and [`is_allowed`] on each address a name resolved to, in the HTTP client's resolver, so that
-//! the address connected to is the address that was checked and a rebinding name gains nothing.
+//! It stands in three places: [`check_url`] when a target is saved and when it is made ready for sending, which judges the text
+//! and every spelling of an IP literal; [`check_host`] right before each request, because literals are never looked up; and
+//! [`is_allowed`] on each address a name resolved to, in the HTTP client's resolver, so that the address connected to is the
+//! address that was checked and a rebinding name gains nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -82,7 +83,10 @@ pub fn check_url(text: &str, policy: &TargetPolicy) -> Result<Url, TargetError> 
 
 /// Judges the host: literals (which the parser has brought into one spelling, from `127.1`, `0x7f000001`, `017700000001`,
 /// `127.0.0.1.` and the like) and the names that are this machine by definition (RFC 6761, section 6.3).
-fn check_host(url: &Url, policy: &TargetPolicy) -> Result<(), TargetError> {
+///
+/// # Errors
+/// [`TargetError::NoHost`], [`TargetError::Address`] or [`TargetError::Localhost`].
+pub fn check_host(url: &Url, policy: &TargetPolicy) -> Result<(), TargetError> {
     let judge = |ip: IpAddr| if is_allowed(ip, policy) { Ok(()) } else { Err(TargetError::Address(ip)) };
     match url.host() {
         None => Err(TargetError::NoHost),

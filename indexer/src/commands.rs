@@ -1,9 +1,11 @@
 //! What operators call. A command reads only the settings it needs, logs to standard error and prints to standard output.
 //!
-//! Exit codes: 0 fine; 1 something is wrong or missing; 2 wrong usage or settings.
+//! Exit codes: 0 fine; 1 something is wrong or missing; 2 wrong usage or settings. `dispatch --once` has its own
+//! ([`drain`]).
 
 pub mod audit;
 pub mod checkpoint;
+pub mod drain;
 pub mod moment;
 pub mod quarantine;
 pub mod rebuild;
@@ -20,6 +22,7 @@ use taskwire::mapping::Mapping;
 use taskwire::store::{ConnectError, Store, connect};
 use taskwire::telemetry::{TelemetryError, init_logging};
 
+use crate::client::ClientError;
 use crate::memory::LoadError;
 
 /// The operator's commands.
@@ -55,6 +58,9 @@ pub enum CommandError {
     /// A setting.
     #[error(transparent)]
     Setting(#[from] SettingError),
+    /// A setting that only the HTTP client can judge.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// Logging.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -94,11 +100,17 @@ impl From<Outcome> for ExitCode {
 }
 
 impl CommandError {
+    /// Whether usage or settings are wrong.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(self, Self::Setting(_) | Self::Client(_) | Self::Telemetry(_) | Self::Usage(_))
+    }
+
     /// The program's exit code.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Setting(_) | Self::Telemetry(_) | Self::Usage(_) => ExitCode::from(2),
+            Self::Setting(_) | Self::Client(_) | Self::Telemetry(_) | Self::Usage(_) => ExitCode::from(2),
             // The reader of a pipe had enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Connect(_)

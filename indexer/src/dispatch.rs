@@ -4,13 +4,14 @@
 //! over what it has just committed under a lease of ours ([`DispatchHandle::reserve`], [`DispatchHandle::lease`],
 //! [`DispatchHandle::hand_over`]). Either way a row stands in its webhook's `lane` until the `board` gives it its turn;
 //! the `engine` then asks the `view` whether its webhook may still be sent to, makes one attempt, and leaves the outcome
-//! to the `writer`, which writes outcomes in groups.
+//! to the `writer`, which writes outcomes in groups. `shares` agrees with other processes on parts of rate limits.
 //!
 //! Invariants: a row is attempted only under a lease whose end is far enough; an outcome is written only where the lease's
 //! token still stands; no attempt starts on a view older than a second; nothing here waits for one webhook on behalf of
 //! another; memory is bounded by the slots, not by the backlog.
 
 mod board;
+mod drain;
 mod engine;
 mod feed;
 mod gone;
@@ -19,6 +20,7 @@ mod in_order;
 mod job;
 mod lane;
 mod meters;
+mod shares;
 mod statement;
 mod target;
 mod view;
@@ -31,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use bson::{DateTime, oid::ObjectId};
 use taskwire::config::IndexerSettings;
-use taskwire::model::Delivery;
+use taskwire::model::{Delivery, DocId};
 use taskwire::store::{ServerClock, Store};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -50,6 +52,7 @@ use self::writer::{FreedTasks, Writer};
 use crate::claim::LEASE;
 use crate::client::{ClientError, TargetClient};
 
+pub use self::meters::Tally;
 pub use self::view::FRESH_FOR;
 
 /// How often the webhooks are looked at.
@@ -179,6 +182,20 @@ pub fn start(
     clock: ServerClock,
     stop: CancellationToken,
 ) -> Result<(DispatchHandle, JoinHandle<()>), ClientError> {
+    start_for(store, settings, clock, None, stop)
+}
+
+/// The same for the webhooks of one group only, if one is given.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_for(
+    store: &Store,
+    settings: &IndexerSettings,
+    clock: ServerClock,
+    group: Option<DocId>,
+    stop: CancellationToken,
+) -> Result<(DispatchHandle, JoinHandle<()>), ClientError> {
     let client = TargetClient::new(settings)?;
     let (sender, statements) = mpsc::channel(writer::WAITING);
     let engine = Arc::new(Engine {
@@ -188,6 +205,7 @@ pub fn start(
         meters: Meters::new(),
         health: HealthBoard::default(),
         more: Arc::new(Notify::new()),
+        lacks_share: Notify::new(),
         workers: TaskTracker::new(),
         cut_off: CancellationToken::new(),
         client,
@@ -207,7 +225,7 @@ pub fn start(
     };
     let opener = Opener { keys: Arc::clone(&settings.common.master_keys), policy: settings.common.targets.clone() };
     let handle = DispatchHandle { engine: Arc::clone(&engine) };
-    let parts = Parts { engine, writer, freed, opener, grace: settings.grace };
+    let parts = Parts { engine, writer, freed, opener, group, grace: settings.grace };
     Ok((handle, tokio::spawn(parts.run(stop))))
 }
 
@@ -217,6 +235,7 @@ struct Parts {
     writer: Writer,
     freed: Arc<FreedTasks>,
     opener: Opener,
+    group: Option<DocId>,
     grace: Duration,
 }
 
@@ -227,10 +246,16 @@ impl Parts {
         let mut writer = tokio::spawn(self.writer.run());
         let looker = Looker::new(engine.store.clone(), self.opener);
         let looks = tokio::spawn(keep_looking(Arc::clone(&engine), looker.clone(), stop.clone()));
-        let feeder =
-            Feeder { engine: Arc::clone(&engine), looker, freed: self.freed, contended: AtomicBool::new(false) };
+        let feeder = Feeder {
+            engine: Arc::clone(&engine),
+            looker,
+            freed: self.freed,
+            contended: AtomicBool::new(false),
+            group: self.group,
+        };
         let feed = tokio::spawn(feeder.run(stop.clone()));
         let watch = tokio::spawn(keep_reporting(Arc::clone(&engine), stop.clone()));
+        let sharing = tokio::spawn(shares::keep_sharing(Arc::clone(&engine), stop.clone()));
 
         stop.cancelled().await;
         let deadline = tokio::time::Instant::now() + self.grace;
@@ -238,7 +263,7 @@ impl Parts {
         let released = held.len();
         // Each step is bounded by the grace: a database that does not answer must not keep the process.
         let _ = tokio::time::timeout_at(deadline, engine.release(held)).await;
-        let _ = tokio::time::timeout_at(deadline, async { tokio::join!(feed, looks, watch) }).await;
+        let _ = tokio::time::timeout_at(deadline, async { tokio::join!(feed, looks, watch, sharing) }).await;
         engine.workers.close();
         if tokio::time::timeout_at(deadline, engine.workers.wait()).await.is_err() {
             tracing::warn!("requests still in flight after the grace are cut off; they will count as interrupted");

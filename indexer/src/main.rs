@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use taskwire::config::{IndexerSettings, LogFormat, Source};
+use taskwire::model::DocId;
 use taskwire::shutdown;
 use taskwire::store::{ServerClock, Store, connect, ensure_indexes};
 use taskwire::telemetry::{Readiness, StatusBoard, init_logging, install_metrics, status_routes};
-use taskwire_indexer::commands::{self, CommandError};
+use taskwire_indexer::commands::{self, CommandError, drain};
 use taskwire_indexer::dispatch;
 use taskwire_indexer::lag::{self, Tracker};
 use taskwire_indexer::leader::Leader;
@@ -37,21 +38,29 @@ enum Command {
     /// Watch only: derive and record, deliver nothing.
     Watch,
     /// Dispatch only: deliver what is queued, derive nothing.
-    Dispatch,
+    Dispatch(drain::Args),
     #[command(flatten)]
     Operator(commands::Command),
 }
 
 /// What a serving process does.
-#[derive(Clone, Copy)]
 enum Work {
     Both,
     Watch,
-    Dispatch,
+    /// For one group's webhooks, or all.
+    Dispatch(Option<DocId>),
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command.unwrap_or(Command::Run);
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command.unwrap_or(Command::Run),
+        Err(error) => {
+            let code = drain::usage_code(&std::env::args().collect::<Vec<_>>()).filter(|_| error.use_stderr());
+            let Some(code) = code else { error.exit() };
+            let _printed = error.print();
+            return ExitCode::from(code);
+        }
+    };
     // An error says that a provider is installed already, which is what is wanted.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Runtime::new() {
@@ -64,7 +73,8 @@ fn main() -> ExitCode {
     match command {
         Command::Run => start(&runtime, Work::Both),
         Command::Watch => start(&runtime, Work::Watch),
-        Command::Dispatch => start(&runtime, Work::Dispatch),
+        Command::Dispatch(drain::Args { group: Some(group), once: true, json }) => drain_once(&runtime, &group, json),
+        Command::Dispatch(args) => start(&runtime, Work::Dispatch(args.group.as_deref().map(DocId::parse))),
         Command::Operator(command) => operate(&runtime, command),
     }
 }
@@ -79,6 +89,16 @@ fn operate(runtime: &Runtime, command: commands::Command) -> ExitCode {
             error.exit_code()
         }
     }
+}
+
+fn drain_once(runtime: &Runtime, group: &str, json: bool) -> ExitCode {
+    let done = Source::load()
+        .map_err(CommandError::from)
+        .and_then(|source| runtime.block_on(drain::run(group, json, &source)));
+    if let Err(error) = &done {
+        eprintln!("taskwire-indexer: {error}");
+    }
+    drain::exit_code(&done)
 }
 
 fn start(runtime: &Runtime, work: Work) -> ExitCode {
@@ -134,18 +154,23 @@ async fn work_on(
     tokio::spawn(lag::report(store.clone(), tracker.clone(), stop.clone()));
     // The dispatcher stops after the watcher, which may hand over until its end.
     let no_more = CancellationToken::new();
-    let (dispatcher, delivering) = match work {
-        Work::Both | Work::Dispatch => {
-            let (handle, task) = dispatch::start(&store, &settings, clock.clone(), no_more.clone())?;
+    let group = match &work {
+        Work::Both => Some(None),
+        Work::Dispatch(group) => Some(group.clone()),
+        Work::Watch => None,
+    };
+    let (dispatcher, delivering) = match group {
+        Some(group) => {
+            let (handle, task) = dispatch::start_for(&store, &settings, clock.clone(), group, no_more.clone())?;
             (Some(handle), Some(task))
         }
-        Work::Watch => (None, None),
+        None => (None, None),
     };
     match work {
         Work::Both | Work::Watch => {
             Leader { store, settings, clock, owner: owner(), status, tracker, dispatcher }.run(stop).await;
         }
-        Work::Dispatch => {
+        Work::Dispatch(_) => {
             status.set(Readiness::Ready);
             stop.cancelled().await;
         }

@@ -17,6 +17,8 @@ pub enum Answer {
         status: u16,
         /// `Retry-After`, as a wait from now.
         retry_after: Option<Duration>,
+        /// The beginning of a failed one's body, if it is to be kept. Shown to admins, never logged.
+        body: Option<String>,
     },
     /// No complete answer.
     Failure(Failure),
@@ -104,7 +106,7 @@ pub enum Outcome {
 #[must_use]
 pub const fn judge(answer: &Answer) -> Outcome {
     match *answer {
-        Answer::Response { status, retry_after } => match status {
+        Answer::Response { status, retry_after, .. } => match status {
             200..=299 => Outcome::Delivered,
             410 => Outcome::Gone,
             429 | 503 => Outcome::Retry { reason: Reason::Status(status), retry_after },
@@ -211,11 +213,14 @@ fn read_http_date(text: &str) -> Option<DateTime<Utc>> {
 }
 
 #[cfg(test)]
+mod table;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn response(status: u16) -> Answer {
-        Answer::Response { status, retry_after: Some(Duration::from_secs(7)) }
+        Answer::Response { status, retry_after: Some(Duration::from_secs(7)), body: None }
     }
 
     #[test]

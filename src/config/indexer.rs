@@ -4,6 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
+use url::Url;
+
 use super::source::wrong;
 use super::{CommonSettings, SettingError, Source};
 
@@ -106,6 +109,11 @@ pub struct IndexerSettings {
     pub retention: Retention,
     /// `TASKWIRE_EXTRA_CA_FILE`: further trusted roots for targets, PEM.
     pub extra_ca_file: Option<PathBuf>,
+    /// `TASKWIRE_EGRESS_PROXY`: an `http://` or `https://` URL through which all targets are reached, with
+    /// `user:password@` if need be; unset: none, whatever else the environment says.
+    pub egress_proxy: Option<SecretString>,
+    /// `TASKWIRE_KEEP_ERROR_BODY_BYTES` (0; 0–4096): so much of a failed answer's body is kept with its attempt.
+    pub keep_error_body: usize,
 }
 
 impl IndexerSettings {
@@ -134,7 +142,29 @@ impl IndexerSettings {
             grace: source.millis("grace_ms", 35_000, 0..=600_000)?,
             retention: Retention::read(source)?,
             extra_ca_file: source.text("extra_ca_file").map(PathBuf::from),
+            egress_proxy: read_egress_proxy(source)?,
+            keep_error_body: usize::try_from(source.number("keep_error_body_bytes", 0, 0..=4096)?).unwrap_or(0),
         })
+    }
+}
+
+/// It may hold a password: no message repeats it.
+fn read_egress_proxy(source: &Source) -> Result<Option<SecretString>, SettingError> {
+    const KEY: &str = "egress_proxy";
+    const TAKES: &str = "an http:// or https:// URL of host and port, with user:password@ if need be";
+    let Some(text) = source.text(KEY) else { return Ok(None) };
+    let url = Url::parse(&text).map_err(|error| wrong(KEY, error.to_string(), TAKES))?;
+    let fault = match url.scheme() {
+        "http" | "https" if !url.has_host() => Some("it has no host"),
+        "http" | "https" if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {
+            Some("it has more than a host and a port")
+        }
+        "http" | "https" => None,
+        _ => Some("another scheme"),
+    };
+    match fault {
+        None => Ok(Some(SecretString::from(text))),
+        Some(fault) => Err(wrong(KEY, fault.to_owned(), TAKES)),
     }
 }
 
@@ -155,6 +185,26 @@ mod tests {
         for bad in ["0d", "3651d", "90", "d", "-1d", "90 days", "never"] {
             let error = events(bad).unwrap_err();
             assert!(error.contains("TASKWIRE_EVENT_RETENTION") && error.contains("forever"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_egress_proxy_is_a_url_of_host_and_port_and_no_message_shows_its_password() {
+        let read = |text| read_egress_proxy(&Source::from_pairs(&[("egress_proxy", text)]).unwrap());
+        assert!(read("").unwrap().is_none());
+        for good in ["http://proxy:3128", "https://user:secret@10.0.0.1/", "http://[::1]:8080"] {
+            let proxy = read(good).unwrap().unwrap();
+            assert!(!format!("{proxy:?}").contains("secret"), "{good}");
+        }
+        for bad in [
+            "socks5://u:secret@p:1",
+            "u:secret@proxy",
+            "http://u:secret@",
+            "http://u:secret@p/x",
+            "http://u:secret@p?q",
+        ] {
+            let error = read(bad).unwrap_err().to_string();
+            assert!(error.contains("TASKWIRE_EGRESS_PROXY") && !error.contains("secret"), "{error}");
         }
     }
 

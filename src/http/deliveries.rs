@@ -68,6 +68,8 @@ struct AttemptAnswer {
     duration_ms: Option<i64>,
     response_status: Option<i32>,
     error_message: Option<String>,
+    /// The beginning of a failed answer's body, where the settings keep it.
+    response_body: Option<String>,
 }
 
 /// The answer to a replay.
@@ -87,6 +89,7 @@ impl From<Attempt> for AttemptAnswer {
             duration_ms: attempt.duration_ms,
             response_status: attempt.response_status,
             error_message: attempt.error_message,
+            response_body: attempt.response_body,
         }
     }
 }

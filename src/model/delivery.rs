@@ -94,6 +94,9 @@ pub struct Attempt {
     /// Short reason, without secrets or bodies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
+    /// The beginning of a failed answer's body, where `TASKWIRE_KEEP_ERROR_BODY_BYTES` keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_body: Option<String>,
 }
 
 /// How many attempts a row keeps in its log; older ones fall out, `attempts` counts on.

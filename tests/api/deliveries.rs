@@ -48,7 +48,7 @@ async fn an_item_has_exactly_the_fields_that_were_promised_and_no_text_of_the_ta
 async fn one_delivery_has_its_attempts_and_the_exact_body_while_the_event_is_kept() {
     let api = Api::start().await;
     let path = api.webhook_path().await;
-    let row = api.delivery(&path, 1, |_| {}).await;
+    let row = api.delivery(&path, 1, |row| row.log[0].response_body = Some("no such hook".into())).await;
     let one = format!("{path}/deliveries/{}", row.id);
     let found = api.admin("GET", &one, None).await.expect(200);
     let body = format!(r#"{{"id":"{}","event":"task.completed","data":{{"name":"Ünïcode  1"}}}}"#, row.event_id);
@@ -56,7 +56,7 @@ async fn one_delivery_has_its_attempts_and_the_exact_body_while_the_event_is_kep
     assert_eq!(
         found["attemptLog"],
         json!([{"attempt": 1, "at": "2025-10-09T08:53:21.000Z", "outcome": "delivered", "durationMs": 12,
-                "responseStatus": 200, "errorMessage": null}])
+                "responseStatus": 200, "errorMessage": null, "responseBody": "no such hook"}])
     );
     api.store.collection::<Document>(names::EVENTS).delete_many(doc! {}).await.unwrap();
     assert_eq!(api.admin("GET", &one, None).await.expect(200)["body"], Value::Null);

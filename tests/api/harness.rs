@@ -198,6 +198,7 @@ fn sample(group: ObjectId, webhook: ObjectId, n: u32) -> (TaskEvent, Delivery) {
         duration_ms: Some(12),
         response_status: Some(200),
         error_message: None,
+        response_body: None,
     };
     let row = Delivery {
         id: DeliveryId::derive(&id, webhook),

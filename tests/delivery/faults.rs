@@ -93,6 +93,20 @@ async fn a_target_that_closes_halfway_or_at_once_costs_one_recorded_attempt_each
 }
 
 #[tokio::test]
+async fn a_failed_answers_beginning_is_on_record_with_its_attempt_alone() -> Result<()> {
+    let scene = Scene::new().await?;
+    let hook = scene.webhook("/kept", |_| {}).await?;
+    scene.receiver.script("/kept", [Answer::WithBody(422, 100)]);
+    let dispatcher = scene.dispatcher_with(&[("keep_error_body_bytes", "8")]).await?;
+    let id = &scene.queue(&hook, 1).await?[0];
+    let row = scene.finished(id).await?;
+    let bodies: Vec<_> = row.log.iter().map(|attempt| attempt.response_body.as_deref()).collect();
+    assert_eq!(bodies, [Some("xxxxxxxx"), None]);
+    assert_eq!(row.log[0].error_message.as_deref(), Some("HTTP 422: the target may be misconfigured"));
+    dispatcher.stop().await
+}
+
+#[tokio::test]
 async fn a_refused_connection_and_an_unknown_name_are_told_apart() -> Result<()> {
     let scene = Scene::new().await?;
     let dispatcher = scene.dispatcher().await?;

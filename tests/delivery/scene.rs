@@ -17,12 +17,13 @@ use taskwire::model::{
 use taskwire::secrets::MasterKeys;
 use taskwire::store::{ServerClock, Store, connect, ensure_indexes, names};
 use taskwire_indexer::dispatch::{self, DispatchHandle};
-use taskwire_tests::{Db, Receiver, eventually};
+use taskwire_tests::process::Launch;
+use taskwire_tests::{Db, Program, Receiver, eventually};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// Longer than anything here takes when it works.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -216,6 +217,18 @@ impl Scene {
 
     pub(crate) async fn failed_once(&self, id: &DeliveryId) -> Result<Delivery> {
         self.wait_for(id, "a failed attempt", |row| !row.log.is_empty()).await
+    }
+
+    /// The real program, with these arguments, against this scene.
+    pub(crate) fn indexer(&self, arguments: &[&str]) -> Launch {
+        Launch::new(Program::Indexer)
+            .arguments(arguments)
+            .set("TASKWIRE_MONGODB_URI", &self.uri)
+            .set("TASKWIRE_DATABASE", self.db.name())
+            .set("TASKWIRE_MASTER_KEY", MASTER_KEY)
+            .set("TASKWIRE_ALLOW_HTTP_TARGETS", "true")
+            .set("TASKWIRE_TARGET_ALLOWLIST", "127.0.0.0/8")
+            .set("TASKWIRE_GRACE_MS", "3000")
     }
 
     pub(crate) async fn dispatcher(&self) -> Result<Dispatcher> {

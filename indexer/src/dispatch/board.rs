@@ -6,12 +6,13 @@
 //! may fill only half of the slots, so any number of targets that never answer leave the other half.
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use bson::oid::ObjectId;
 
 use super::job::Job;
-use super::lane::{Lane, Start, Verdict};
+use super::lane::{Lane, Share, Start, Verdict};
 use super::target::Target;
 
 /// What to do next.
@@ -42,6 +43,7 @@ pub(crate) struct Board {
     most_per_lane: usize,
     closed: bool,
     alarms: Vec<(ObjectId, Instant)>,
+    lacks_share: bool,
 }
 
 /// Rows held for each slot, over all lanes: bounds memory.
@@ -59,6 +61,7 @@ impl Board {
             most_per_lane: most_per_lane.clamp(1, most_in_flight.max(1)),
             closed: false,
             alarms: Vec::new(),
+            lacks_share: false,
         }
     }
 
@@ -105,6 +108,14 @@ impl Board {
         self.held -= count;
     }
 
+    /// Takes what waits for shares that cannot be agreed on, to be released: its leases must not run out here. It is tried again
+    /// after `until`.
+    pub(crate) fn put_off_shares(&mut self, now: Instant, until: Instant) -> Vec<Job> {
+        let lacking = |(id, lane): (&ObjectId, &Lane)| lane.is_without_share(now).then_some(*id);
+        let ids: Vec<ObjectId> = self.lanes.iter().filter_map(lacking).collect();
+        ids.into_iter().flat_map(|id| self.set_share(id, Share::Taken(until), now)).collect()
+    }
+
     /// Whether the lane is worth a claim: a good part of it is free. Small claims cost as much as large ones.
     pub(crate) fn wants(&mut self, target: &Target) -> usize {
         let room = self.room(target, false);
@@ -123,7 +134,30 @@ impl Board {
         let lane = self.lane(id);
         lane.reserved = lane.reserved.saturating_sub(1);
         lane.queue.push_back(job);
+        let lacks_share = lane.lacks_share();
+        self.lacks_share |= lacks_share;
         self.enter_ring(id);
+    }
+
+    /// Whether a row came, since the last call, for which a share of a rate limit must be agreed first.
+    pub(crate) fn take_lacks_share(&mut self) -> bool {
+        std::mem::take(&mut self.lacks_share)
+    }
+
+    /// The webhooks of whose rate limit this process needs a share, and the limits.
+    pub(crate) fn wanted_rates(&mut self, now: Instant) -> Vec<(ObjectId, NonZeroU32)> {
+        self.lanes.iter_mut().filter_map(|(id, lane)| Some((*id, lane.wanted_rate(now)?))).collect()
+    }
+
+    /// Takes in a share of a rate limit; returns what the lane can no longer hold, to be released.
+    pub(crate) fn set_share(&mut self, id: ObjectId, share: Share, now: Instant) -> Vec<Job> {
+        let Some(lane) = self.lanes.get_mut(&id) else { return Vec::new() };
+        lane.set_share(share, now);
+        let surplus = lane.held().saturating_sub(lane.capacity()).min(lane.queue.len());
+        let surplus = lane.queue.split_off(lane.queue.len() - surplus);
+        self.held -= surplus.len();
+        self.enter_ring(id);
+        surplus.into()
     }
 
     fn enter_ring(&mut self, id: ObjectId) {
@@ -211,6 +245,11 @@ impl Board {
         self.closed = true;
         let ids: Vec<ObjectId> = self.lanes.keys().copied().collect();
         ids.into_iter().flat_map(|id| self.drain(id)).collect()
+    }
+
+    /// Rows in flight, queued and promised.
+    pub(crate) const fn held(&self) -> usize {
+        self.held
     }
 
     pub(crate) const fn is_closed(&self) -> bool {
@@ -321,6 +360,28 @@ mod tests {
         }
         assert_eq!(board.room(&target, true), 0);
         assert_eq!(board.room(&target, false), 1);
+    }
+
+    #[test]
+    fn what_waits_for_a_share_that_cannot_be_agreed_on_is_given_back_and_what_has_one_stays() {
+        let mut board = Board::new(100, 64);
+        let (now, second) = (Instant::now(), std::time::Duration::from_secs(1));
+        let limited = |count| {
+            let mut target = Target::placeholder(ObjectId::new(), 1, TargetState::Live);
+            target.rate = NonZeroU32::new(count);
+            target
+        };
+        let (with, without) = (limited(20), limited(20));
+        for target in [&with, &without] {
+            assert_eq!(board.room(target, false), 1);
+            fill(&mut board, target.id, 1);
+        }
+        assert!(board.take_lacks_share());
+        board.set_share(with.id, Share::PerSecond(NonZeroU32::MIN, now + second), now);
+        let given_back = board.put_off_shares(now, now + second);
+        assert_eq!(given_back.iter().map(|job| job.webhook).collect::<Vec<_>>(), [without.id]);
+        assert_eq!((board.room(&without, false), board.held()), (0, 1));
+        assert_eq!(start_all(&mut board), [with.id]);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(crate) struct Engine {
     pub(crate) health: HealthBoard,
     /// There is work for the claim.
     pub(crate) more: Arc<Notify>,
+    /// A row waits for a share of its webhook's rate limit.
+    pub(crate) lacks_share: Notify,
     pub(crate) workers: TaskTracker,
     /// Ends requests in flight, when the grace is over.
     pub(crate) cut_off: CancellationToken,
@@ -154,6 +156,7 @@ impl Engine {
             duration_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
             response_status: response_status(&answer),
             error: reason,
+            response_body: response_body(answer),
         };
         if outcome == Outcome::Gone {
             self.stop_gone(target).await;
@@ -225,7 +228,7 @@ impl Engine {
 
     /// Takes held rows in and starts what may start. A board that is closed gives them back.
     pub(crate) fn take_in(self: &Arc<Self>, jobs: Vec<Job>) {
-        let refused = {
+        let (refused, lacks_share) = {
             let mut board = self.board();
             let mut by_webhook = Vec::new();
             for job in jobs {
@@ -236,8 +239,11 @@ impl Engine {
                     board.fill(job);
                 }
             }
-            by_webhook
+            (by_webhook, board.take_lacks_share())
         };
+        if lacks_share {
+            self.lacks_share.notify_one();
+        }
         for job in refused {
             let _ = self.statements.try_send(statement::released(job, self.clock.now()));
         }
@@ -248,6 +254,13 @@ impl Engine {
 const fn response_status(answer: &Answer) -> Option<u16> {
     match answer {
         Answer::Response { status, .. } => Some(*status),
+        Answer::Failure(_) => None,
+    }
+}
+
+fn response_body(answer: Answer) -> Option<String> {
+    match answer {
+        Answer::Response { body, .. } => body,
         Answer::Failure(_) => None,
     }
 }

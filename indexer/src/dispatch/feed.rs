@@ -50,6 +50,8 @@ pub(crate) struct Feeder {
     pub(crate) freed: Arc<FreedTasks>,
     /// Whether another dispatcher took most of the last search's rows.
     pub(crate) contended: AtomicBool,
+    /// The only group whose webhooks are served; `None`: all are.
+    pub(crate) group: Option<DocId>,
 }
 
 impl Feeder {
@@ -93,6 +95,9 @@ impl Feeder {
         freed.retain(|webhook, _| open.contains(webhook));
         for queue in &queues {
             let target = self.target(queue.webhook).await?;
+            if self.group.is_some() && target.group != self.group {
+                continue;
+            }
             match target.state {
                 TargetState::Deleted => more |= self.end_deleted(queue).await?,
                 TargetState::Disabled => drop(freed.remove(&queue.webhook)),

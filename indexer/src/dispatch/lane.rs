@@ -35,6 +35,12 @@ const QUICK_SECONDS: f64 = 0.05;
 /// How long a held row should wait at most: well within its lease.
 const HELD_FOR_SECONDS: f64 = 5.0;
 
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How long a lane without rows keeps its share of the rate limit. More than a second, so that whoever takes it over does not
+/// add to what this process sent last.
+const SHARE_LINGERS: Duration = Duration::from_secs(3);
+
 /// How an attempt's end bears on its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -46,6 +52,17 @@ pub(crate) enum Verdict {
     Absent,
     /// Says nothing about the target's capacity: a refused request, or no request at all.
     Neutral,
+}
+
+/// What this process may send of a webhook's rate limit ([`super::shares`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// Not agreed yet: one row may be held, so that it is asked for, and none is sent.
+    Pending,
+    /// So many a second, until then.
+    PerSecond(NonZeroU32, Instant),
+    /// Others have all of it; it is asked for again after then.
+    Taken(Instant),
 }
 
 /// Whether a lane may start a request.
@@ -78,7 +95,11 @@ pub(crate) struct Lane {
     /// Of successes; `None` before the first.
     mean_seconds: Option<f64>,
     rate: Option<NonZeroU32>,
+    /// Of the rate, if there is one.
+    share: Share,
     limiter: Option<DefaultDirectRateLimiter>,
+    last_start: Option<Instant>,
+    last_held: Option<Instant>,
 }
 
 impl Lane {
@@ -99,16 +120,61 @@ impl Lane {
             not_before: None,
             mean_seconds: None,
             rate: None,
+            share: Share::Pending,
             limiter: None,
+            last_start: None,
+            last_held: None,
         }
     }
 
-    /// Sets the rate limit, if it is another one.
+    /// Sets the webhook's rate limit. If it is another one, the share of it must be agreed anew.
     pub(crate) fn set_rate(&mut self, rate: Option<NonZeroU32>) {
         if self.rate != rate {
             self.rate = rate;
-            self.limiter = rate.map(|rate| RateLimiter::direct(quota(rate)));
+            self.share = Share::Pending;
+            self.limiter = None;
         }
+    }
+
+    /// Sets the share of the rate limit. What was sent under the last one counts: a new limiter begins with its burst used up
+    /// if anything was sent within the last second.
+    pub(crate) fn set_share(&mut self, share: Share, now: Instant) {
+        let per_second = |share| if let Share::PerSecond(count, _) = share { Some(count) } else { None };
+        if per_second(self.share) != per_second(share) {
+            self.limiter = per_second(share).map(|count| RateLimiter::direct(quota(count)));
+            let is_busy = self.last_start.is_some_and(|last| now.saturating_duration_since(last) < SECOND);
+            if let (Some(limiter), Some(count), true) = (&self.limiter, per_second(share), is_busy) {
+                // A full limiter has the whole burst to give.
+                let _ = limiter.check_n(burst(count));
+            }
+        }
+        self.share = share;
+    }
+
+    /// The rate limit of which it needs a share: while it holds rows, and for a while after, so that a pause does not cost it
+    /// the share. One that needs none loses what it had.
+    pub(crate) fn wanted_rate(&mut self, now: Instant) -> Option<NonZeroU32> {
+        let rate = self.rate?;
+        if self.held() > 0 {
+            self.last_held = Some(now);
+        }
+        let is_used = self.last_held.is_some_and(|last| now.saturating_duration_since(last) < SHARE_LINGERS);
+        match self.share {
+            Share::Taken(until) if now < until => return None,
+            Share::PerSecond(..) | Share::Pending if is_used => {}
+            Share::PerSecond(..) | Share::Pending | Share::Taken(_) => self.set_share(Share::Pending, now),
+        }
+        is_used.then_some(rate)
+    }
+
+    /// Whether its rate limit keeps it from sending: it has no share now.
+    pub(crate) fn is_without_share(&self, now: Instant) -> bool {
+        self.rate.is_some() && !matches!(self.share, Share::PerSecond(_, until) if now < until)
+    }
+
+    /// Whether it cannot send before a share is agreed.
+    pub(crate) fn lacks_share(&self) -> bool {
+        self.rate.is_some() && self.share == Share::Pending
     }
 
     pub(crate) const fn is_troubled(&self) -> bool {
@@ -124,11 +190,17 @@ impl Lane {
     /// to answer well.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 32000")]
     pub(crate) fn capacity(&self) -> usize {
-        let Some(mean_seconds) = self.mean_seconds.filter(|_| !self.is_troubled()) else { return self.limit() };
+        let by_rate = match (self.rate, self.share) {
+            (None, _) => usize::MAX,
+            (Some(_), Share::Pending) => 1,
+            (Some(_), Share::PerSecond(count, _)) => (f64::from(count.get()) * HELD_FOR_SECONDS) as usize,
+            (Some(_), Share::Taken(_)) => 0,
+        };
+        let Some(mean_seconds) = self.mean_seconds.filter(|_| !self.is_troubled()) else {
+            return self.limit().min(by_rate);
+        };
         let per_request = (HELD_FOR_SECONDS / mean_seconds.max(0.001)).clamp(1.0, HELD_PER_REQUEST);
-        let held = self.limit * per_request;
-        let by_rate = self.rate.map_or(f64::MAX, |rate| f64::from(rate.get()) * HELD_FOR_SECONDS);
-        held.min(by_rate).max(1.0) as usize
+        ((self.limit * per_request).max(1.0) as usize).min(by_rate)
     }
 
     /// Whether a full lane is a matter of a moment: its target answers at once, nothing limits its rate, and nothing older
@@ -147,15 +219,22 @@ impl Lane {
     }
 
     /// Whether the next request may start; takes a turn from the rate limit if so.
-    pub(crate) fn start(&self, now: Instant) -> Start {
+    pub(crate) fn start(&mut self, now: Instant) -> Start {
         if self.in_flight >= self.limit() {
+            return Start::Later;
+        }
+        if self.is_without_share(now) {
+            // The next agreement brings it back.
             return Start::Later;
         }
         if let Some(at) = self.not_before.filter(|at| *at > now) {
             return Start::At(at);
         }
         match self.limiter.as_ref().map(RateLimiter::check) {
-            None | Some(Ok(())) => Start::Now,
+            None | Some(Ok(())) => {
+                self.last_start = Some(now);
+                Start::Now
+            }
             Some(Err(not_until)) => Start::At(now + not_until.wait_time_from(DefaultClock::default().now())),
         }
     }
@@ -202,107 +281,17 @@ impl Lane {
     }
 }
 
-/// A quota under which no more than `rate` requests begin in any second: a burst of b and then r a second come to b - 1 + r,
-/// and a burst of a twentieth keeps up with a timer's grain at high rates.
+/// A twentieth of the rate keeps up with a timer's grain at high rates.
+fn burst(rate: NonZeroU32) -> NonZeroU32 {
+    NonZeroU32::new(rate.get() / 20).unwrap_or(NonZeroU32::MIN)
+}
+
+/// A quota under which no more than `rate` requests begin in any second: a burst of b and then r a second come to b - 1 + r.
 fn quota(rate: NonZeroU32) -> Quota {
-    let burst = NonZeroU32::new(rate.get() / 20).unwrap_or(NonZeroU32::MIN);
+    let burst = burst(rate);
     let steady = NonZeroU32::new(rate.get() - burst.get() + 1).unwrap_or(NonZeroU32::MIN);
     Quota::per_second(steady).allow_burst(burst)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn used(lane: &mut Lane) {
-        lane.in_flight = lane.limit();
-    }
-
-    #[test]
-    fn a_lane_grows_to_its_maximum_while_it_is_used_and_not_otherwise() {
-        let now = Instant::now();
-        let mut lane = Lane::new(64);
-        lane.learn(Verdict::Well, now, now);
-        assert_eq!(lane.limit(), 16);
-        for _ in 0..100 {
-            used(&mut lane);
-            lane.learn(Verdict::Well, now, now);
-        }
-        assert_eq!(lane.limit(), 64);
-    }
-
-    #[test]
-    fn a_target_that_stops_answering_is_soon_down_to_one_request() {
-        let now = Instant::now();
-        let mut lane = Lane::new(64);
-        for _ in 0..4 {
-            lane.learn(Verdict::Absent, now, now);
-        }
-        assert_eq!((lane.limit(), lane.capacity(), lane.is_troubled()), (1, 1, true));
-        lane.learn(Verdict::Well, now, now);
-        assert!(!lane.is_troubled());
-    }
-
-    #[test]
-    fn error_statuses_of_one_round_trip_cut_once() {
-        let began = Instant::now();
-        let later = began + Duration::from_millis(10);
-        let mut lane = Lane::new(64);
-        for _ in 0..10 {
-            lane.learn(Verdict::Strained, began, later);
-        }
-        assert_eq!(lane.limit(), 11);
-        lane.learn(Verdict::Strained, later, later);
-        assert_eq!(lane.limit(), 7);
-    }
-
-    #[test]
-    fn a_dead_target_is_probed_ever_more_seldom_until_it_answers() {
-        let now = Instant::now();
-        let mut lane = Lane::new(64);
-        for _ in 0..19 {
-            lane.learn(Verdict::Absent, now, now);
-        }
-        assert_eq!(lane.start(now), Start::Now);
-        lane.learn(Verdict::Absent, now, now);
-        assert_eq!(lane.start(now), Start::At(now + FIRST_SPACING));
-        for _ in 0..200 {
-            lane.learn(Verdict::Absent, now, now);
-        }
-        assert_eq!(lane.start(now), Start::At(now + LONGEST_SPACING));
-        lane.learn(Verdict::Well, now, now);
-        assert_eq!(lane.start(now), Start::Now);
-    }
-
-    #[test]
-    fn a_slow_target_holds_no_more_than_it_works_on() {
-        let now = Instant::now();
-        let mut lane = Lane::new(64);
-        lane.learn(Verdict::Well, now, now + Duration::from_millis(50));
-        assert_eq!(lane.capacity(), 128);
-        for _ in 0..100 {
-            lane.learn(Verdict::Well, now, now + Duration::from_secs(10));
-        }
-        assert_eq!(lane.capacity(), lane.limit());
-    }
-
-    #[test]
-    fn no_more_than_the_rate_begin_in_any_second() {
-        for rate in [1, 2, 10, 19, 40, 100, 1000] {
-            let clock = governor::clock::FakeRelativeClock::default();
-            let limiter = RateLimiter::direct_with_clock(quota(NonZeroU32::new(rate).unwrap()), clock.clone());
-            let mut starts = Vec::new();
-            for millisecond in 0..3000u32 {
-                while limiter.check().is_ok() {
-                    starts.push(millisecond);
-                }
-                clock.advance(Duration::from_millis(1));
-            }
-            for (at, start) in starts.iter().enumerate() {
-                let within = starts[at..].iter().take_while(|other| **other < start + 1000).count();
-                assert!(within <= rate as usize, "{rate}: {within}");
-            }
-            assert!(starts.len() as u32 >= rate * 3 * 8 / 10, "{rate}: {}", starts.len());
-        }
-    }
-}
+mod tests;

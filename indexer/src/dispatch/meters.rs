@@ -1,5 +1,6 @@
 //! The delivery metrics (contract: "Metrics").
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,17 @@ impl ByKind {
     }
 }
 
+/// What this process has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Deliveries that arrived.
+    pub delivered: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Deliveries given up.
+    pub dead_lettered: u64,
+}
+
 /// The metrics of deliveries. Made after the recorder is installed.
 #[derive(Debug)]
 pub(crate) struct Meters {
@@ -49,6 +61,8 @@ pub(crate) struct Meters {
     duration: Histogram,
     commit_to_delivery: Histogram,
     oldest_due: Mutex<Option<DateTime>>,
+    /// In the order of [`Tally`].
+    counts: [AtomicU64; 3],
 }
 
 impl Meters {
@@ -62,7 +76,14 @@ impl Meters {
             duration: metrics::histogram!("taskwire_delivery_duration_seconds"),
             commit_to_delivery: metrics::histogram!("taskwire_commit_to_delivery_seconds"),
             oldest_due: Mutex::new(None),
+            counts: Default::default(),
         }
+    }
+
+    /// The counts without their kinds.
+    pub(crate) fn tally(&self) -> Tally {
+        let [delivered, failed, dead_lettered] = self.counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+        Tally { delivered, failed, dead_lettered }
     }
 
     pub(crate) fn attempted(&self, kind: EventKind) {
@@ -71,6 +92,7 @@ impl Meters {
 
     pub(crate) fn succeeded(&self, kind: EventKind, took: Duration, since_change_ms: i64) {
         self.succeeded.of(kind).increment(1);
+        self.counts[0].fetch_add(1, Ordering::Relaxed);
         self.duration.record(took);
         #[allow(clippy::cast_precision_loss, reason = "milliseconds of ages that occur")]
         self.commit_to_delivery.record(since_change_ms.max(0) as f64 / 1000.0);
@@ -78,11 +100,13 @@ impl Meters {
 
     pub(crate) fn failed(&self, kind: EventKind, took: Duration) {
         self.failed.of(kind).increment(1);
+        self.counts[1].fetch_add(1, Ordering::Relaxed);
         self.duration.record(took);
     }
 
     pub(crate) fn dead_lettered(&self, kind: EventKind, count: u64) {
         self.dead_lettered.of(kind).increment(count);
+        self.counts[2].fetch_add(count, Ordering::Relaxed);
     }
 
     /// Notes the due time of the most overdue row, if any is due.

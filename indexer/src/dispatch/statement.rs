@@ -34,6 +34,7 @@ pub(crate) struct AttemptRecord {
     pub(crate) duration_ms: i64,
     pub(crate) response_status: Option<u16>,
     pub(crate) error: Option<String>,
+    pub(crate) response_body: Option<String>,
 }
 
 /// The end of an attempt.
@@ -50,6 +51,7 @@ pub(crate) fn attempted(job: Job, record: AttemptRecord, next: Next, retention: 
         duration_ms: Some(record.duration_ms),
         response_status: row.response_status,
         error_message: record.error.clone(),
+        response_body: record.response_body,
     };
     row.error_message = record.error;
     let kept = usize::try_from(ATTEMPT_LOG_LENGTH).unwrap_or(usize::MAX);
@@ -115,6 +117,7 @@ mod tests {
             duration_ms: 250,
             response_status: Some(if error.is_some() { 500 } else { 200 }),
             error: error.map(str::to_owned),
+            response_body: None,
         }
     }
 

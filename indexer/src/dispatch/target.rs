@@ -10,7 +10,7 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use secrecy::{ExposeSecret, SecretString};
 use taskwire::config::TargetPolicy;
-use taskwire::model::{Delivery, Ordering, RetryPolicy, SealedField, Webhook};
+use taskwire::model::{Delivery, DocId, Ordering, RetryPolicy, SealedField, Webhook};
 use taskwire::secrets::{MasterKeys, Sealed};
 use taskwire::signing::{Signer, SigningKey, is_reserved_header};
 use taskwire::target_guard;
@@ -40,6 +40,8 @@ struct Prepared {
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) id: ObjectId,
+    /// `None` where only the state is known.
+    pub(crate) group: Option<DocId>,
     pub(crate) revision: i64,
     pub(crate) state: TargetState,
     /// The target as configured, to tell whether it is still the one that answered.
@@ -63,6 +65,7 @@ impl Target {
     pub(crate) fn placeholder(id: ObjectId, revision: i64, state: TargetState) -> Self {
         Self {
             id,
+            group: None,
             revision,
             state,
             target_url: String::new(),
@@ -122,6 +125,7 @@ impl Opener {
         }
         Target {
             id: webhook.id,
+            group: Some(webhook.group_id.clone()),
             revision: webhook.revision,
             state,
             target_url: webhook.target_url.clone(),
