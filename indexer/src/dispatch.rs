@@ -11,9 +11,10 @@
 //! another; memory is bounded by the slots, not by the backlog.
 
 mod board;
+mod clock;
+mod disable;
 mod engine;
 mod feed;
-mod gone;
 mod health;
 mod in_order;
 mod job;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::board::Board;
+use self::clock::Clocks;
 use self::engine::Engine;
 use self::feed::{Feeder, new_token};
 use self::health::HealthBoard;
@@ -183,6 +185,8 @@ pub fn start(
         view: View::new(),
         meters: Meters::new(),
         health: HealthBoard::default(),
+        clocks: Clocks::default(),
+        disable_failing_after: settings.disable_failing_after,
         more: Arc::new(Notify::new()),
         workers: TaskTracker::new(),
         cut_off: CancellationToken::new(),
@@ -300,7 +304,11 @@ async fn keep_reporting(engine: Arc<Engine>, stop: CancellationToken) {
         let mut every = tokio::time::interval(HEALTH);
         loop {
             every.tick().await;
-            engine.health.flush(&engine.store).await;
+            let failed = engine.health.flush(&engine.store).await;
+            let limit = engine.disable_failing_after;
+            if let Err(error) = disable::failing(&engine.store, &engine.clock, &failed, limit).await {
+                tracing::debug!(error = %error.kind, "whether webhooks fail for too long could not be judged");
+            }
         }
     };
     tokio::select! {

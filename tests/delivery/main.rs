@@ -3,6 +3,7 @@
 
 mod faults;
 mod handover;
+mod health;
 mod order;
 mod scene;
 mod stops;
