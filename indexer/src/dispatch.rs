@@ -45,7 +45,7 @@ use self::feed::{Feeder, new_token};
 use self::health::HealthBoard;
 use self::job::{Job, shared_body};
 use self::meters::Meters;
-use self::target::{Opener, TargetState};
+use self::target::Opener;
 use self::view::{Looker, View};
 use self::writer::{FreedTasks, Writer};
 use crate::claim::LEASE;
@@ -109,7 +109,7 @@ impl DispatchHandle {
     #[must_use]
     pub fn reserve(&self, webhook: ObjectId, wanted: usize) -> Vec<Slot> {
         let engine = &self.engine;
-        let live = engine.view.get(webhook).filter(|target| target.state == TargetState::Live && !target.per_task);
+        let live = engine.view.sendable(webhook).filter(|target| !target.per_task);
         let Some(target) = live.filter(|_| engine.view.is_fresh()) else { return Vec::new() };
         let mut board = engine.board();
         let count = board.room(&target, true).min(wanted);
@@ -288,7 +288,7 @@ async fn keep_looking(engine: Arc<Engine>, mut looker: Looker, stop: Cancellatio
 async fn take_changes(engine: &Arc<Engine>, changed: Vec<ObjectId>) {
     let any = !changed.is_empty();
     for webhook in changed {
-        if engine.view.get(webhook).is_none_or(|target| target.state != TargetState::Live) {
+        if engine.view.sendable(webhook).is_none() {
             let held = engine.board().drain(webhook);
             engine.release(held).await;
         }

@@ -89,6 +89,25 @@ pub async fn forget_failures(
     Ok(())
 }
 
+/// Leaves the time from `from` to `until`, in which nothing was tried, out of the time for which these webhooks have been
+/// failing. `ids` is a condition on the webhook's id.
+///
+/// # Errors
+/// The driver's error.
+pub async fn leave_out(
+    store: &Store,
+    session: &mut ClientSession,
+    ids: Document,
+    from: DateTime,
+    until: DateTime,
+) -> mongodb::error::Result<()> {
+    let failing = doc! { "_id": ids, "failingSince": { "$lt": until } };
+    let idle = doc! { "$max": [0, { "$subtract": [until, { "$max": [from, "$failingSince"] }] }] };
+    let later = vec![doc! { "$set": { "failingSince": { "$add": ["$failingSince", idle] } } }];
+    store.collection::<Document>(names::WEBHOOK_HEALTH).update_many(failing, later).session(session).await?;
+    Ok(())
+}
+
 /// Those of `webhooks` that have been failing since `before` or longer.
 ///
 /// # Errors

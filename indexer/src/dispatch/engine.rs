@@ -108,7 +108,7 @@ impl Engine {
             Turn::Start(job) => job,
             Turn::Nothing => return None,
         };
-        let target = self.view.get(job.webhook).filter(|target| target.state == TargetState::Live);
+        let target = self.view.sendable(job.webhook);
         Some(match target.filter(|target| job.has_time_for(target.timeout, now)) {
             None => Step::Release(job),
             Some(target) if may_attempt(job.attempt - job.base, target.retry, job.interrupted) => {

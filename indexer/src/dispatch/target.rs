@@ -10,7 +10,7 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use secrecy::{ExposeSecret, SecretString};
 use taskwire::config::TargetPolicy;
-use taskwire::model::{DeliveryId, EventId, EventKind, Ordering, RetryPolicy, SealedField, Stop, Webhook};
+use taskwire::model::{DeliveryId, DocId, EventId, EventKind, Ordering, RetryPolicy, SealedField, Stop, Webhook};
 use taskwire::secrets::{MasterKeys, Sealed};
 use taskwire::signing::{Signer, SigningKey, is_reserved_header};
 use taskwire::target_guard;
@@ -42,6 +42,8 @@ pub(crate) struct Target {
     pub(crate) id: ObjectId,
     pub(crate) revision: i64,
     pub(crate) state: TargetState,
+    /// Its group, where it is known.
+    pub(crate) group: Option<DocId>,
     /// The target as configured, to tell whether it is still the one that answered.
     pub(crate) target_url: String,
     pub(crate) timeout: Duration,
@@ -67,6 +69,7 @@ impl Target {
             id,
             revision,
             state,
+            group: None,
             target_url: String::new(),
             timeout: Duration::from_secs(15),
             retry: RetryPolicy::default(),
@@ -134,6 +137,7 @@ impl Opener {
             id: webhook.id,
             revision: webhook.revision,
             state,
+            group: Some(webhook.group_id.clone()),
             target_url: webhook.target_url.clone(),
             timeout: Duration::from_secs(u64::try_from(webhook.timeout_seconds.clamp(1, 30)).unwrap_or(15)),
             retry: webhook.retry_policy,
