@@ -3,12 +3,14 @@
 pub mod audit;
 pub mod delivery;
 pub mod ids;
+pub mod stops;
 pub mod task_event;
 pub mod webhook;
 
 pub use audit::{AuditAction, AuditEntry};
 pub use delivery::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, PayloadSummary};
 pub use ids::{DeliveryId, DocId, EventId, StreamTime};
+pub use stops::{Missed, Stop, Stops};
 pub use task_event::{EventKind, TaskEvent};
 pub use webhook::{
     DisabledReason, EventFilter, Ordering, RetryPolicy, SealedField, SecretState, Webhook, WebhookHealth,

@@ -8,6 +8,7 @@ mod connect;
 pub mod deliveries;
 pub mod health;
 mod indexes;
+pub mod pauses;
 mod transaction;
 pub mod webhooks;
 
@@ -34,6 +35,8 @@ pub mod names {
     pub const WEBHOOK_HEALTH: &str = "webhookHealth";
     /// Which processes send to webhooks with a rate limit.
     pub const RATE_SHARES: &str = "rateShares";
+    /// What operators have paused.
+    pub const PAUSES: &str = "dispatchPauses";
     /// Changes that could not be understood.
     pub const QUARANTINE: &str = "quarantinedChanges";
     /// Intervals of the stream that were lost, and what was recovered.

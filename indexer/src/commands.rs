@@ -7,6 +7,7 @@ pub mod audit;
 pub mod checkpoint;
 pub mod drain;
 pub mod moment;
+pub mod pause;
 pub mod quarantine;
 pub mod rebuild;
 mod seat;
@@ -39,6 +40,10 @@ pub enum Command {
     /// Make again what is missing.
     #[command(subcommand)]
     Rebuild(rebuild::Command),
+    /// Stop sending, for all groups or one, until `resume`; events are still derived and queued.
+    Pause(pause::PauseArgs),
+    /// End a pause.
+    Resume(pause::ResumeArgs),
     /// Prove that log, deliveries and snapshots agree, or print what is missing.
     Audit(audit::Options),
 }
@@ -149,6 +154,8 @@ pub async fn run(command: Command, source: Source) -> Result<Outcome, CommandErr
         Command::Checkpoint(command) => checkpoint::run(command, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,
         Command::Rebuild(command) => rebuild::run(command, &context).await,
+        Command::Pause(args) => pause::pause(args, &context).await,
+        Command::Resume(args) => pause::resume(args, &context).await,
         Command::Audit(options) => audit::run(options, &context).await,
     };
     store.close().await;

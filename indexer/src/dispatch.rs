@@ -11,10 +11,11 @@
 //! another; memory is bounded by the slots, not by the backlog.
 
 mod board;
+mod clock;
+mod disable;
 mod drain;
 mod engine;
 mod feed;
-mod gone;
 mod health;
 mod in_order;
 mod job;
@@ -41,12 +42,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::board::Board;
+use self::clock::Clocks;
 use self::engine::Engine;
 use self::feed::{Feeder, new_token};
 use self::health::HealthBoard;
 use self::job::{Job, shared_body};
 use self::meters::Meters;
-use self::target::{Opener, TargetState};
+use self::target::Opener;
 use self::view::{Looker, View};
 use self::writer::{FreedTasks, Writer};
 use crate::claim::LEASE;
@@ -111,7 +113,7 @@ impl DispatchHandle {
     #[must_use]
     pub fn reserve(&self, webhook: ObjectId, wanted: usize) -> Vec<Slot> {
         let engine = &self.engine;
-        let live = engine.view.get(webhook).filter(|target| target.state == TargetState::Live && !target.per_task);
+        let live = engine.view.sendable(webhook).filter(|target| !target.per_task);
         let Some(target) = live.filter(|_| engine.view.is_fresh()) else { return Vec::new() };
         let mut board = engine.board();
         let count = board.room(&target, true).min(wanted);
@@ -124,8 +126,8 @@ impl DispatchHandle {
     /// works it off quickly.
     #[must_use]
     pub fn will_soon_have_room(&self, wanted: &HashMap<ObjectId, usize>) -> bool {
-        let live = wanted.iter().filter_map(|(webhook, count)| Some((self.engine.view.get(*webhook)?, *count)));
-        let live: Vec<_> = live.filter(|(target, _)| target.state == TargetState::Live && !target.per_task).collect();
+        let live = wanted.iter().filter_map(|(webhook, count)| Some((self.engine.view.sendable(*webhook)?, *count)));
+        let live: Vec<_> = live.filter(|(target, _)| !target.per_task).collect();
         let mut board = self.engine.board();
         live.iter().any(|(target, count)| board.will_soon_have_room(target, *count))
     }
@@ -204,6 +206,8 @@ pub fn start_for(
         view: View::new(),
         meters: Meters::new(),
         health: HealthBoard::default(),
+        clocks: Clocks::default(),
+        disable_failing_after: settings.disable_failing_after,
         more: Arc::new(Notify::new()),
         lacks_share: Notify::new(),
         workers: TaskTracker::new(),
@@ -313,7 +317,7 @@ async fn keep_looking(engine: Arc<Engine>, mut looker: Looker, stop: Cancellatio
 async fn take_changes(engine: &Arc<Engine>, changed: Vec<ObjectId>) {
     let any = !changed.is_empty();
     for webhook in changed {
-        if engine.view.get(webhook).is_none_or(|target| target.state != TargetState::Live) {
+        if engine.view.sendable(webhook).is_none() {
             let held = engine.board().drain(webhook);
             engine.release(held).await;
         }
@@ -329,7 +333,11 @@ async fn keep_reporting(engine: Arc<Engine>, stop: CancellationToken) {
         let mut every = tokio::time::interval(HEALTH);
         loop {
             every.tick().await;
-            engine.health.flush(&engine.store).await;
+            let failed = engine.health.flush(&engine.store).await;
+            let limit = engine.disable_failing_after;
+            if let Err(error) = disable::failing(&engine.store, &engine.clock, &failed, limit).await {
+                tracing::debug!(error = %error.kind, "whether webhooks fail for too long could not be judged");
+            }
         }
     };
     tokio::select! {

@@ -103,6 +103,8 @@ pub struct IndexerSettings {
     pub max_in_flight_per_webhook: usize,
     /// `TASKWIRE_RETRY_AFTER_CAP_SECONDS` (86400; 1–604800): the longest `Retry-After` that is honoured.
     pub retry_after_cap: Duration,
+    /// `TASKWIRE_DISABLE_FAILING_AFTER_HOURS` (120; 1–8760): a webhook that fails for so long without a success is disabled.
+    pub disable_failing_after: Duration,
     /// `TASKWIRE_GRACE_MS` (35000; 0–600000): how long a stop waits for what is in flight.
     pub grace: Duration,
     /// How long what is finished is kept.
@@ -139,6 +141,9 @@ impl IndexerSettings {
             max_in_flight: count("max_in_flight", 512, 10_000)?,
             max_in_flight_per_webhook: count("max_in_flight_per_webhook", 64, 1000)?,
             retry_after_cap: Duration::from_secs(source.number("retry_after_cap_seconds", 86_400, 1..=604_800)?),
+            disable_failing_after: Duration::from_secs(
+                source.number("disable_failing_after_hours", 120, 1..=8760)? * 3600,
+            ),
             grace: source.millis("grace_ms", 35_000, 0..=600_000)?,
             retention: Retention::read(source)?,
             extra_ca_file: source.text("extra_ca_file").map(PathBuf::from),

@@ -172,11 +172,14 @@ impl Change {
     fn plan(app: &App, present: &Webhook, wanted: &Checked, user: &DocId) -> ApiResult<Option<Self>> {
         let now = app.clock.now();
         let mut webhook = present.clone();
-        let changed = wanted.apply(&app.keys, &mut webhook)?;
-        if !webhook.enabled && present.enabled {
-            webhook.disabled_reason = Some(DisabledReason::Admin);
-        } else if webhook.enabled {
-            webhook.disabled_reason = None;
+        let mut changed = wanted.apply(&app.keys, &mut webhook)?;
+        match (present.enabled, webhook.enabled) {
+            (true, false) => webhook.disable(DisabledReason::Admin, now),
+            (false, true) => webhook.enable(now),
+            (true, true) | (false, false) => {}
+        }
+        if wanted.dismiss_missed && webhook.stops.missed.take().is_some() {
+            changed.push("missed");
         }
         let mut actions = Vec::new();
         let mut new_secret = None;

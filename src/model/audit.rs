@@ -3,7 +3,10 @@
 use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
 
-use super::{DeliveryId, DocId, Webhook};
+use super::{DeliveryId, DisabledReason, DocId, Webhook};
+
+/// The actor of what Taskwire did by itself.
+pub const SYSTEM: &str = "system";
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,6 +23,9 @@ pub enum AuditAction {
     /// The old secret was given up.
     #[serde(rename = "webhook.rotation-finalized")]
     RotationFinalized,
+    /// Taskwire disabled a webhook by itself.
+    #[serde(rename = "webhook.disabled")]
+    WebhookDisabled,
     /// A webhook was deleted.
     #[serde(rename = "webhook.deleted")]
     WebhookDeleted,
@@ -41,7 +47,7 @@ pub struct AuditEntry {
     pub sequence: i64,
     /// When. Server time.
     pub at: DateTime,
-    /// The user.
+    /// The user, or [`SYSTEM`].
     pub actor_id: DocId,
     /// What was done.
     pub action: AuditAction,
@@ -51,6 +57,9 @@ pub struct AuditEntry {
     /// To which of its deliveries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_id: Option<DeliveryId>,
+    /// Why Taskwire did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<DisabledReason>,
     /// The names of the fields that were changed, as REST calls them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
@@ -69,6 +78,7 @@ impl AuditEntry {
             action,
             webhook_id: Some(webhook.id),
             delivery_id: None,
+            reason: None,
             changed: Vec::new(),
         }
     }

@@ -135,6 +135,9 @@ pub struct Delivery {
     /// Held rows only: the holder's token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,
+    /// The last time that its webhook was disabled by which its retry was moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<i64>,
     /// Open rows of `perTask` webhooks only: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<bool>,
@@ -184,6 +187,7 @@ impl Delivery {
             attempts_base: 0,
             due: Some(now),
             lease: None,
+            clock: None,
             ordered: (ordering == Ordering::PerTask).then_some(true),
             created_at: now,
             last_attempt_at: None,

@@ -6,7 +6,7 @@ use std::fmt;
 use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
 
-use super::{DocId, EventKind};
+use super::{DocId, EventKind, Stops};
 use crate::secrets::Sealed;
 
 /// Which events a webhook wants.
@@ -79,7 +79,7 @@ pub enum DisabledReason {
     Admin,
     /// The target answered 410.
     Gone,
-    /// No success for five days.
+    /// No success for so long that it was given up: five days, unless configured.
     #[serde(rename = "failing-for-5-days")]
     FailingFor5Days,
 }
@@ -149,6 +149,9 @@ pub struct Webhook {
     pub skip_inbound_echoes: bool,
     /// The signing secret.
     pub secret: SecretState,
+    /// When it was disabled, so far.
+    #[serde(default, skip_serializing_if = "Stops::is_empty")]
+    pub stops: Stops,
     /// Counts writes of this document, from 1; the `ETag`.
     pub revision: i64,
     /// When it was created.

@@ -2,11 +2,15 @@
 //!
 //! A document (`_id`: the webhook's id; times are server time) holds `lastSuccessAt`; `lastFailureAt` and `lastError` (a
 //! short reason without URL, secret or body) of the last failed attempt; and, absent while healthy, `failingSince`: the first
-//! failed attempt since the last success.
+//! failed attempt since the last success; pauses are left out of it, and enabling the webhook ends it. `clockAt` is the number of the last of its stops by
+//! which the waiting rows' retry clocks were moved.
 
 use bson::{DateTime, Document, doc, oid::ObjectId};
+use futures::TryStreamExt;
+use mongodb::ClientSession;
 
 use super::{Store, names};
+use crate::model::WebhookHealth;
 
 /// What happened to one webhook's attempts since the last write.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,6 +32,12 @@ impl HealthChange {
     pub fn failed(&mut self, at: DateTime, reason: impl FnOnce() -> String) {
         self.failing_since.get_or_insert(at);
         self.last_failure = Some((at, reason()));
+    }
+
+    /// Whether the last attempt failed.
+    #[must_use]
+    pub const fn is_failing(&self) -> bool {
+        self.failing_since.is_some()
     }
 
     fn pipeline(&self) -> Vec<Document> {
@@ -62,6 +72,73 @@ pub async fn record_health(store: &Store, changes: &[(ObjectId, HealthChange)]) 
         return Ok(());
     }
     store.db.run_command(doc! { "update": names::WEBHOOK_HEALTH, "updates": updates, "ordered": false }).await?;
+    Ok(())
+}
+
+/// Begins anew: what failed before a webhook was enabled does not count, in the transaction that enables it.
+///
+/// # Errors
+/// The driver's error.
+pub async fn forget_failures(
+    store: &Store,
+    session: &mut ClientSession,
+    webhook: ObjectId,
+) -> mongodb::error::Result<()> {
+    let health = store.collection::<Document>(names::WEBHOOK_HEALTH);
+    health.update_one(doc! { "_id": webhook }, doc! { "$unset": { "failingSince": "" } }).session(session).await?;
+    Ok(())
+}
+
+/// Leaves the time from `from` to `until`, in which nothing was tried, out of the time for which these webhooks have been
+/// failing. `ids` is a condition on the webhook's id.
+///
+/// # Errors
+/// The driver's error.
+pub async fn leave_out(
+    store: &Store,
+    session: &mut ClientSession,
+    ids: Document,
+    from: DateTime,
+    until: DateTime,
+) -> mongodb::error::Result<()> {
+    let failing = doc! { "_id": ids, "failingSince": { "$lt": until } };
+    let idle = doc! { "$max": [0, { "$subtract": [until, { "$max": [from, "$failingSince"] }] }] };
+    let later = vec![doc! { "$set": { "failingSince": { "$add": ["$failingSince", idle] } } }];
+    store.collection::<Document>(names::WEBHOOK_HEALTH).update_many(failing, later).session(session).await?;
+    Ok(())
+}
+
+/// Those of `webhooks` that have been failing since `before` or longer.
+///
+/// # Errors
+/// The driver's error.
+pub async fn failing_since_before(
+    store: &Store,
+    webhooks: &[ObjectId],
+    before: DateTime,
+) -> mongodb::error::Result<Vec<ObjectId>> {
+    let long = doc! { "_id": { "$in": webhooks }, "failingSince": { "$lte": before } };
+    let health = store.collection::<WebhookHealth>(names::WEBHOOK_HEALTH);
+    health.find(long).await?.map_ok(|health| health.webhook_id).try_collect().await
+}
+
+/// The number of the stop by which the retry clocks of a webhook's rows were moved last; 0: of none.
+///
+/// # Errors
+/// The driver's error.
+pub async fn clock_of(store: &Store, webhook: ObjectId) -> mongodb::error::Result<i64> {
+    let health = store.collection::<Document>(names::WEBHOOK_HEALTH);
+    let found = health.find_one(doc! { "_id": webhook }).projection(doc! { "clockAt": 1 }).await?;
+    Ok(found.and_then(|health| health.get_i64("clockAt").ok()).unwrap_or(0))
+}
+
+/// Notes that all rows of a webhook have their clocks moved by its stops up to this one.
+///
+/// # Errors
+/// The driver's error.
+pub async fn set_clock(store: &Store, webhook: ObjectId, n: i64) -> mongodb::error::Result<()> {
+    let health = store.collection::<Document>(names::WEBHOOK_HEALTH);
+    health.update_one(doc! { "_id": webhook }, doc! { "$max": { "clockAt": n } }).upsert(true).await?;
     Ok(())
 }
 

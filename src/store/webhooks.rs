@@ -107,7 +107,7 @@ pub async fn insert(store: &Store, webhook: &Webhook, audit: &AuditEntry) -> Res
 }
 
 /// Replaces the version before `webhook.revision` by `webhook` and tells the audit, if that version still stands and is
-/// not deleted.
+/// not deleted. One that is enabled by it begins with no failures counted.
 ///
 /// # Errors
 /// The driver's error.
@@ -117,6 +117,9 @@ pub async fn replace(store: &Store, webhook: &Webhook, audit: &[AuditEntry]) -> 
         Box::pin(async move {
             if !swap(&store, session, &webhook).await? {
                 return Ok(Verdict::Abort(Replaced::ChangedMeanwhile));
+            }
+            if webhook.is_just_enabled() {
+                super::health::forget_failures(&store, session, webhook.id).await?;
             }
             super::audit::append(&store, session, audit).await?;
             Ok(Verdict::Commit(Replaced::Done))

@@ -228,3 +228,26 @@ async fn the_audit_tells_who_did_what_in_order_and_without_secrets() {
     assert_eq!(entries[1].get_array("changed").unwrap(), &["name".into(), "headers".into()]);
     assert!(!format!("{entries:?}").contains("PRIVATE"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_enabled_again_shows_what_it_missed_until_an_admin_has_decided() {
+    let api = Api::start().await;
+    let path = api.webhook_path().await;
+    let missed = async || api.admin("GET", &path, None).await.expect(200)["missed"].clone();
+    assert_eq!(missed().await, Value::Null);
+    api.admin("PUT", &path, Some(&json!({"enabled": false}))).await.expect(200);
+    assert_eq!(missed().await, Value::Null);
+    let first = api.admin("PUT", &path, Some(&json!({"enabled": true}))).await.expect(200)["missed"].clone();
+    assert!(first["since"].as_str().unwrap() < first["until"].as_str().unwrap(), "{first}");
+    assert_eq!(missed().await, first);
+    // Disabled and enabled once more before anybody decided: from the first to the last.
+    api.admin("PUT", &path, Some(&json!({"enabled": false}))).await.expect(200);
+    let second = api.admin("PUT", &path, Some(&json!({"enabled": true}))).await.expect(200)["missed"].clone();
+    assert_eq!(second["since"], first["since"]);
+    assert!(second["until"].as_str().unwrap() >= first["until"].as_str().unwrap());
+    let settled = api.admin("PUT", &path, Some(&json!({"dismissMissed": true}))).await.expect(200);
+    assert_eq!((&settled["missed"], missed().await), (&Value::Null, Value::Null));
+    let mut new = api.body();
+    new["dismissMissed"] = json!(true);
+    assert_eq!(api.admin("POST", WEBHOOKS, Some(&new)).await.faulty_fields(), ["dismissMissed"]);
+}

@@ -195,6 +195,8 @@ async fn a_410_disables_the_webhook_and_what_waits_keeps_waiting() -> Result<()>
     .await?;
     assert_eq!((stored.disabled_reason, stored.revision), (Some(taskwire::model::DisabledReason::Gone), 2));
     assert!(stored.updated_at >= hook.updated_at);
+    let audit = scene.store.collection::<Document>(names::AUDIT);
+    assert_eq!(audit.count_documents(doc! { "action": "webhook.disabled", "reason": "gone" }).await?, 1);
     scene.wait_for_count(doc! { "lease": { "$exists": true } }, 0).await?;
     let sent = scene.receiver.received_at("/gone").len();
     assert!(sent <= 64, "{sent}");

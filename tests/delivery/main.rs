@@ -5,6 +5,7 @@ mod connections;
 mod drain;
 mod faults;
 mod handover;
+mod health;
 mod order;
 mod rates;
 mod scene;

@@ -12,7 +12,7 @@ use serde_json::json;
 use taskwire::config::{IndexerSettings, MongoSettings, Source};
 use taskwire::model::{
     Delivery, DeliveryId, DeliveryStatus, DocId, EventFilter, EventId, EventKind, Ordering, PayloadSummary,
-    RetryPolicy, SealedField, SecretState, StreamTime, TaskEvent, Webhook,
+    RetryPolicy, SealedField, SecretState, Stops, StreamTime, TaskEvent, Webhook,
 };
 use taskwire::secrets::MasterKeys;
 use taskwire::store::{ServerClock, Store, connect, ensure_indexes, names};
@@ -86,6 +86,7 @@ impl Scene {
                 rotation_started_at: None,
                 rotation_expires_at: None,
             },
+            stops: Stops::default(),
             revision: 1,
             created_at: now,
             created_by: ObjectId::new().into(),
@@ -162,6 +163,7 @@ impl Scene {
             duration_ms: None,
             error_message: None,
             log: Vec::new(),
+            clock: None,
         };
         (event, delivery)
     }

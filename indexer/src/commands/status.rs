@@ -14,6 +14,7 @@ use mongodb::error::{Error, ErrorKind};
 use serde::Serialize;
 use taskwire::shutdown;
 use taskwire::store::Store;
+use taskwire::store::pauses;
 
 use self::events::Produced;
 use self::leader::{Leader, Watch};
@@ -90,6 +91,7 @@ struct Report {
     first_start: Known<FirstStart>,
     gaps: Known<Gaps>,
     queue: Known<Queue>,
+    paused: Known<Vec<Paused>>,
     quarantine: Known<Aside>,
     events: Known<Produced>,
     /// What an operator should see to; empty: all is well.
@@ -157,12 +159,34 @@ async fn look(context: &Context, watch: &mut Watch, lag_most: Duration) -> Resul
         leader: Known::of(watch.leader(store).await, here),
         gaps: Known::of(stream::gaps(store).await, here),
         queue: Known::of(queue::queue(store, now.date).await, here),
+        paused: Known::of(paused(store).await, here),
         quarantine: Known::of(queue::aside(store).await, here),
         events: Known::of(events::produced(context).await, "find on the service's collections"),
         problems: Vec::new(),
     };
     report.problems = problems(&report, lag_most);
     Ok(report)
+}
+
+/// A pause in force.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Paused {
+    /// `null`: all groups.
+    group_id: Option<String>,
+    since: String,
+    by: String,
+    note: Option<String>,
+}
+
+async fn paused(store: &Store) -> mongodb::error::Result<Vec<Paused>> {
+    let shown = |pause: pauses::Pause| Paused {
+        group_id: pause.group_id.map(|group| group.to_string()),
+        since: moment::shown_date(pause.since),
+        by: pause.by,
+        note: pause.note,
+    };
+    Ok(pauses::list(store).await?.into_iter().map(shown).collect())
 }
 
 async fn server_time(store: &Store) -> Result<Now, CommandError> {

@@ -379,7 +379,7 @@ mod tests {
         assert!(board.take_lacks_share());
         board.set_share(with.id, Share::PerSecond(NonZeroU32::MIN, now + second), now);
         let given_back = board.put_off_shares(now, now + second);
-        assert_eq!(given_back.iter().map(|job| job.webhook).collect::<Vec<_>>(), [without.id]);
+        assert_eq!(given_back.iter().map(Job::webhook).collect::<Vec<_>>(), [without.id]);
         assert_eq!((board.room(&without, false), board.held()), (0, 1));
         assert_eq!(start_all(&mut board), [with.id]);
     }

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::board::{Board, Turn};
-use super::gone;
+use super::clock::Clocks;
+use super::disable;
 use super::health::HealthBoard;
 use super::job::Job;
 use super::lane::Verdict;
@@ -32,6 +33,9 @@ pub(crate) struct Engine {
     pub(crate) view: View,
     pub(crate) meters: Meters,
     pub(crate) health: HealthBoard,
+    pub(crate) clocks: Clocks,
+    /// How long a webhook may fail.
+    pub(crate) disable_failing_after: Duration,
     /// There is work for the claim.
     pub(crate) more: Arc<Notify>,
     /// A row waits for a share of its webhook's rate limit.
@@ -106,7 +110,7 @@ impl Engine {
             Turn::Start(job) => job,
             Turn::Nothing => return None,
         };
-        let target = self.view.get(job.webhook()).filter(|target| target.state == TargetState::Live);
+        let target = self.view.sendable(job.webhook());
         Some(match target.filter(|target| job.has_time_for(target.timeout, now)) {
             None => Step::Release(job),
             Some(target) if may_attempt(job.tries(), target.retry, job.is_after_interruption()) => {
@@ -182,11 +186,8 @@ impl Engine {
         {
             self.view.put(Target::placeholder(target.id, target.revision, TargetState::Disabled));
         }
-        match gone::disable(&self.store, &self.clock, target).await {
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(webhook = %target.id, error = %error.kind, "a webhook whose target is gone could not be disabled");
-            }
+        if let Err(error) = disable::gone(&self.store, &self.clock, target).await {
+            tracing::warn!(webhook = %target.id, error = %error.kind, "a webhook whose target is gone could not be disabled");
         }
         // Whatever came of it, the stored configuration decides.
         self.view.forget(target.id);

@@ -101,6 +101,8 @@ impl Feeder {
             match target.state {
                 TargetState::Deleted => more |= self.end_deleted(queue).await?,
                 TargetState::Disabled => drop(freed.remove(&queue.webhook)),
+                TargetState::Live if self.engine.view.is_paused(&target) => drop(freed.remove(&queue.webhook)),
+                TargetState::Live if !self.engine.clocks.are_right(&self.engine, &target) => {}
                 TargetState::Live => {
                     let is_due = queue.first_due <= now;
                     if is_due {

@@ -24,8 +24,9 @@ impl HealthBoard {
         changes.entry(webhook).or_default().failed(at, || reason.to_owned());
     }
 
-    /// Writes what is there. Health is a projection: what cannot be written is made good by the next attempt.
-    pub(crate) async fn flush(&self, store: &Store) {
+    /// Writes what is there, and answers which webhooks failed last. Health is a projection: what cannot be written is made
+    /// good by the next attempt.
+    pub(crate) async fn flush(&self, store: &Store) -> Vec<ObjectId> {
         let changes: Vec<_> =
             std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect();
         for group in changes.chunks(GROUP) {
@@ -33,5 +34,6 @@ impl HealthBoard {
                 tracing::debug!(error = %error.kind, webhooks = group.len(), "delivery health could not be written");
             }
         }
+        changes.into_iter().filter(|(_, change)| change.is_failing()).map(|(webhook, _)| webhook).collect()
     }
 }

@@ -10,7 +10,7 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use secrecy::{ExposeSecret, SecretString};
 use taskwire::config::TargetPolicy;
-use taskwire::model::{Delivery, DocId, Ordering, RetryPolicy, SealedField, Webhook};
+use taskwire::model::{Delivery, DocId, Ordering, RetryPolicy, SealedField, Stop, Webhook};
 use taskwire::secrets::{MasterKeys, Sealed};
 use taskwire::signing::{Signer, SigningKey, is_reserved_header};
 use taskwire::target_guard;
@@ -50,6 +50,8 @@ pub(crate) struct Target {
     pub(crate) retry: RetryPolicy,
     pub(crate) per_task: bool,
     pub(crate) rate: Option<NonZeroU32>,
+    /// When it was disabled, oldest first.
+    pub(crate) stops: Vec<Stop>,
     prepared: Result<Prepared, Failure>,
 }
 
@@ -73,6 +75,7 @@ impl Target {
             retry: RetryPolicy::default(),
             per_task: false,
             rate: None,
+            stops: Vec::new(),
             prepared: Err(Failure::BadTarget),
         }
     }
@@ -133,6 +136,7 @@ impl Opener {
             retry: webhook.retry_policy,
             per_task: webhook.ordering == Ordering::PerTask,
             rate: webhook.rate_limit_per_second.and_then(|rate| NonZeroU32::new(u32::try_from(rate).ok()?)),
+            stops: webhook.stops.past.clone(),
             prepared,
         }
     }

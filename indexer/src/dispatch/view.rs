@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use bson::{DateTime, Document, doc, oid::ObjectId};
 use futures::TryStreamExt;
 use serde::Deserialize;
-use taskwire::model::Webhook;
+use taskwire::model::{DocId, Webhook};
+use taskwire::store::pauses::{self, Pause};
 use taskwire::store::{Store, names};
 
 use super::target::{Opener, Target, TargetState};
@@ -29,9 +30,28 @@ const FETCH_CHUNK: usize = 200;
 #[derive(Debug)]
 pub(crate) struct View {
     targets: RwLock<HashMap<ObjectId, Arc<Target>>>,
+    paused: RwLock<Paused>,
     origin: Instant,
     /// When the last successful look began, in milliseconds after `origin`, plus 1; 0: never.
     looked_ms: AtomicU64,
+}
+
+/// What operators have paused, as of the last look.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Paused {
+    all: bool,
+    groups: HashSet<DocId>,
+}
+
+impl Paused {
+    fn of(pauses: Vec<Pause>) -> Self {
+        let all = pauses.iter().any(|pause| pause.group_id.is_none());
+        Self { all, groups: pauses.into_iter().filter_map(|pause| pause.group_id).collect() }
+    }
+
+    fn holds(&self, target: &Target) -> bool {
+        self.all || target.group.as_ref().is_some_and(|group| self.groups.contains(group))
+    }
 }
 
 /// The part of a configuration that tells whether the rest must be read.
@@ -46,12 +66,40 @@ struct Edition {
 
 impl View {
     pub(crate) fn new() -> Self {
-        Self { targets: RwLock::default(), origin: Instant::now(), looked_ms: AtomicU64::new(0) }
+        Self {
+            targets: RwLock::default(),
+            paused: RwLock::default(),
+            origin: Instant::now(),
+            looked_ms: AtomicU64::new(0),
+        }
     }
 
     /// The webhook, if it is known.
     pub(crate) fn get(&self, id: ObjectId) -> Option<Arc<Target>> {
         self.targets.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// The webhook, if it is known and may be sent to now: it is live, and nobody has paused it.
+    pub(crate) fn sendable(&self, id: ObjectId) -> Option<Arc<Target>> {
+        self.get(id).filter(|target| target.state == TargetState::Live && !self.is_paused(target))
+    }
+
+    /// Whether an operator has paused it.
+    pub(crate) fn is_paused(&self, target: &Target) -> bool {
+        self.paused.read().unwrap_or_else(PoisonError::into_inner).holds(target)
+    }
+
+    /// Takes in what is paused; answers the webhooks for which that is news.
+    fn set_paused(&self, now: Paused) -> Vec<ObjectId> {
+        let mut paused = self.paused.write().unwrap_or_else(PoisonError::into_inner);
+        if *paused == now {
+            return Vec::new();
+        }
+        let before = std::mem::replace(&mut *paused, now.clone());
+        drop(paused);
+        let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+        let changed = targets.values().filter(|target| before.holds(target) != now.holds(target));
+        changed.map(|target| target.id).collect()
     }
 
     /// Whether an attempt may rely on this view.
@@ -136,6 +184,10 @@ impl Looker {
             changed.extend(mark_removed(view, known, &editions));
             self.full_look = Some(began);
         }
+        let pauses = pauses::list(&self.store).await?;
+        #[allow(clippy::cast_precision_loss, reason = "a few")]
+        metrics::gauge!("taskwire_dispatch_paused").set(pauses.len() as f64);
+        changed.extend(view.set_paused(Paused::of(pauses)));
         self.newest = editions.iter().map(|edition| edition.updated_at).chain(self.newest).max();
         view.looked_ms.store(view.elapsed_ms(began) + 1, Ordering::Release);
         Ok(changed)

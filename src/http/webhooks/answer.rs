@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bson::DateTime;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
@@ -13,8 +14,8 @@ use crate::secrets::MasterKeys;
 
 /// Fields that answers show and no request sets. A `PUT` may carry them, so that an answer can be sent back with one
 /// field changed; they are passed over.
-pub(super) const READ_ONLY: [&str; 7] =
-    ["id", "createdAt", "createdBy", "updatedAt", "health", "secretHint", "rotation"];
+pub(super) const READ_ONLY: [&str; 8] =
+    ["id", "createdAt", "createdBy", "updatedAt", "health", "missed", "secretHint", "rotation"];
 
 /// The answer.
 #[derive(Serialize)]
@@ -37,6 +38,7 @@ pub(in crate::http) struct WebhookAnswer {
     secret_hint: String,
     rotation: Option<Rotation>,
     health: Health,
+    missed: Option<Missed>,
     created_at: String,
     created_by: String,
     updated_at: String,
@@ -47,6 +49,13 @@ pub(in crate::http) struct WebhookAnswer {
 struct Rotation {
     started_at: String,
     expires_at: Option<String>,
+}
+
+/// When it was disabled and got no events, as long as its admins have not decided what to do about them.
+#[derive(Serialize)]
+struct Missed {
+    since: String,
+    until: String,
 }
 
 #[derive(Serialize)]
@@ -92,6 +101,7 @@ impl WebhookAnswer {
                 disabled_reason: webhook.disabled_reason.filter(|_| !webhook.enabled),
                 last_success_at: health.and_then(|health| health.last_success_at).map(show_time),
             },
+            missed: missed(webhook),
             created_at: show_time(webhook.created_at),
             created_by: webhook.created_by.to_string(),
             updated_at: show_time(webhook.updated_at),
@@ -108,6 +118,13 @@ impl WebhookAnswer {
 fn rotation(webhook: &Webhook) -> Option<Rotation> {
     let started = webhook.secret.rotation_started_at.filter(|_| webhook.secret.previous.is_some())?;
     Some(Rotation { started_at: show_time(started), expires_at: webhook.secret.rotation_expires_at.map(show_time) })
+}
+
+/// A second wider at both ends than it was, because an event's time and the configuration's are taken by different clocks.
+fn missed(webhook: &Webhook) -> Option<Missed> {
+    let missed = webhook.stops.missed?;
+    let moved = |at: DateTime, by: i64| show_time(DateTime::from_millis(at.timestamp_millis().saturating_add(by)));
+    Some(Missed { since: moved(missed.since, -1000), until: moved(missed.until, 1000) })
 }
 
 fn health_status(webhook: &Webhook, health: Option<&WebhookHealth>) -> HealthStatus {

@@ -11,7 +11,7 @@ use super::{sealed, target_headers};
 use crate::config::TargetPolicy;
 use crate::http::body::{Object, given};
 use crate::http::error::{ApiError, ApiResult, FieldError};
-use crate::model::{DisabledReason, DocId, EventFilter, Ordering, RetryPolicy, Webhook};
+use crate::model::{DisabledReason, DocId, EventFilter, Ordering, RetryPolicy, Stops, Webhook};
 use crate::secrets::MasterKeys;
 use crate::target_guard::check_url;
 
@@ -57,6 +57,8 @@ pub(super) struct WebhookInput {
     rotate_secret: Option<bool>,
     #[serde(deserialize_with = "given")]
     finalize_rotation: Option<bool>,
+    #[serde(deserialize_with = "given")]
+    dismiss_missed: Option<bool>,
 }
 
 /// The six switches; one that is left out is off.
@@ -109,6 +111,8 @@ pub(super) struct Checked {
     pub(super) secret: Option<SecretString>,
     /// What happens to the secret in a `PUT`.
     pub(super) secret_change: SecretChange,
+    /// What was missed is settled.
+    pub(super) dismiss_missed: bool,
 }
 
 impl WebhookInput {
@@ -134,6 +138,9 @@ impl WebhookInput {
             if given {
                 faults.push(FieldError::new(field, "is for PUT only: a new webhook has a new secret"));
             }
+        }
+        if self.dismiss_missed.is_some() {
+            faults.push(FieldError::new("dismissMissed", "is for PUT only: a new webhook has missed nothing"));
         }
         let checked = self.check(targets, &mut faults);
         match group {
@@ -199,6 +206,7 @@ impl WebhookInput {
             skip_inbound_echoes: self.skip_inbound_echoes,
             secret: self.secret.map(SecretString::from),
             secret_change,
+            dismiss_missed: self.dismiss_missed == Some(true),
         }
     }
 }
@@ -295,6 +303,7 @@ impl Checked {
             ordering: Ordering::default(),
             skip_inbound_echoes: false,
             secret: sealed::first_secret(keys, id, secret)?,
+            stops: Stops::default(),
             revision: 1,
             created_at: now,
             created_by: user.clone(),
@@ -302,7 +311,9 @@ impl Checked {
             deleted_at: None,
         };
         self.apply(keys, &mut webhook)?;
-        webhook.disabled_reason = (!webhook.enabled).then_some(DisabledReason::Admin);
+        if !webhook.enabled {
+            webhook.disable(DisabledReason::Admin, now);
+        }
         Ok(webhook)
     }
 

@@ -7,7 +7,7 @@ use super::leader::Leader;
 use super::moment::span;
 use super::queue::{Aside, Queue};
 use super::stream::{FirstStart, Gap, Gaps, Oplog, Position};
-use super::{Known, Report};
+use super::{Known, Paused, Report};
 use crate::commands::grouped;
 
 /// Characters of a progress bar.
@@ -27,6 +27,7 @@ pub(super) fn report(report: &Report) -> String {
     line("first start", told(&report.first_start, first_start));
     line("gaps", told(&report.gaps, gaps));
     line("queue", told(&report.queue, queue));
+    line("paused", told(&report.paused, |pauses| paused(pauses)));
     line("quarantine", told(&report.quarantine, quarantine));
     line("events", told(&report.events, events));
     for problem in &report.problems {
@@ -139,6 +140,15 @@ fn queue(queue: &Queue) -> String {
         );
     }
     text
+}
+
+fn paused(pauses: &[Paused]) -> String {
+    let one = |pause: &Paused| {
+        let what = pause.group_id.as_ref().map_or_else(|| "all groups".to_owned(), |group| format!("group {group}"));
+        let note = pause.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
+        format!("{what}, since {}, by {}{note}", pause.since, pause.by)
+    };
+    if pauses.is_empty() { "nothing".to_owned() } else { pauses.iter().map(one).collect::<Vec<_>>().join("\n  ") }
 }
 
 fn quarantine(entries: &Aside) -> String {
