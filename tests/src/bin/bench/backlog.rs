@@ -38,16 +38,17 @@ impl Bench {
     pub(crate) async fn measure_backlog(&self, report: &mut Report) -> Result<()> {
         let drained = self.drain_backlog(Ordering::None).await?;
         let part = Part::Backlog;
-        report.add(part, "watched and delivered", Unit::PerSecond, drained.rate).asked(AtLeast(10_000.0));
-        report.of(part, "watched and delivered", Ceiling::Records);
+        let all = [Ceiling::StreamReads, Ceiling::Records, Ceiling::Updates, Ceiling::Posts];
+        let figure = report.add(part, "watched and delivered", Unit::PerSecond, drained.rate);
+        figure.asked(AtLeast(10_000.0)).of(&all);
         report.add(part, "delivered more than once", Unit::Count, drained.repeated as f64).asked(AtMost(0.0));
         self.report_usage(report, &drained);
         let watched = self.watch_backlog().await?;
-        report.add(part, "watched only: derived and recorded", Unit::PerSecond, watched);
-        report.of(part, "watched only: derived and recorded", Ceiling::Records);
+        let figure = report.add(part, "watched only: derived and recorded", Unit::PerSecond, watched);
+        figure.of(&[Ceiling::StreamReads, Ceiling::Records]);
         let delivered = self.drain_queue(Hook::to(Manner::Accept), self.sizes.queued, 1).await?;
-        report.add(part, "delivered only: queued beforehand", Unit::PerSecond, rate(&delivered));
-        report.of(part, "delivered only: queued beforehand", Ceiling::Posts);
+        let figure = report.add(part, "delivered only: queued beforehand", Unit::PerSecond, rate(&delivered));
+        figure.of(&[Ceiling::Updates, Ceiling::Posts]);
         Ok(())
     }
 
@@ -58,7 +59,8 @@ impl Bench {
             None => self.drain_backlog(Ordering::None).await?.rate,
         };
         let ordered = self.drain_backlog(Ordering::PerTask).await?.rate;
-        report.add(Part::PerTask, "watched and delivered in each task's order", Unit::PerSecond, ordered);
+        let figure = report.add(Part::PerTask, "watched and delivered in each task's order", Unit::PerSecond, ordered);
+        figure.of(&[Ceiling::Records, Ceiling::Updates, Ceiling::Posts]);
         report.add(Part::PerTask, "to the unordered rate", Unit::Times, ordered / unordered).asked(AtLeast(0.5));
         Ok(())
     }
@@ -71,8 +73,8 @@ impl Bench {
         let scene = self.set_scene(&[Hook::to(Manner::Accept); WEBHOOKS]).await?;
         self.write_backlog(&scene, events).await?;
         let (took, _) = self.drain(&scene, events * WEBHOOKS).await?;
-        report.add(Part::FanOut, "deliveries", Unit::PerSecond, (events * WEBHOOKS) as f64 / took);
-        report.of(Part::FanOut, "deliveries", Ceiling::Posts);
+        let figure = report.add(Part::FanOut, "deliveries", Unit::PerSecond, (events * WEBHOOKS) as f64 / took);
+        figure.of(&[Ceiling::Updates, Ceiling::Posts]);
         report.add(Part::FanOut, "events", Unit::PerSecond, events as f64 / took);
         self.leave(scene).await
     }

@@ -103,35 +103,12 @@ fn asked(report: &Report) -> String {
 /// The plots of what was measured: file name, description, SVG.
 fn drawn(report: &Report) -> Vec<(&'static str, &'static str, String)> {
     let mut plots = Vec::new();
-    let rates: Vec<Bar> = report
-        .figures
-        .iter()
-        .filter(|figure| figure.part != Part::Ceilings)
-        .filter_map(|figure| {
-            let ceiling = report.figure(Part::Ceilings, figure.ceiling?.name()).map(|ceiling| ceiling.median());
-            let label = format!("{}: {}", figure.part.title(), figure.name);
-            // What is queued or recorded is said in the table.
-            let label = label
-                .split_once(": queued")
-                .or(label.split_once(": derived"))
-                .map_or(label.as_str(), |(before, _)| before);
-            Some(Bar { label: label.to_owned(), value: figure.median(), ceiling })
-        })
-        .collect();
+    let rates = rates(report);
     if !rates.is_empty() {
-        plots.push(("throughput", "Throughput beside its ceilings", bars("Throughput (grey: ceiling)", "/s", &rates)));
+        let svg = bars("Throughput (grey: its lowest ceiling)", "/s", &rates);
+        plots.push(("throughput", "Throughput beside its ceilings", svg));
     }
-    let latencies: Vec<Curve> = ["p50", "p95", "p99"]
-        .into_iter()
-        .map(|percentile| {
-            let points = report.figures.iter().filter(|figure| figure.part == Part::Latency).filter_map(|figure| {
-                let rate = figure.name.strip_suffix(&format!(" changes/s: {percentile}"))?.parse().ok()?;
-                Some([rate, figure.median()])
-            });
-            Curve { label: percentile.to_owned(), points: points.collect() }
-        })
-        .filter(|curve| !curve.points.is_empty())
-        .collect();
+    let latencies = latencies(report);
     if !latencies.is_empty() {
         let svg = curves("From commit to receipt", "changes a second", "ms", &latencies);
         plots.push(("latency", "Time from commit to receipt by rate", svg));
@@ -142,6 +119,31 @@ fn drawn(report: &Report) -> Vec<(&'static str, &'static str, String)> {
         plots.push(("memory", "Resident memory while a long queue drains", svg));
     }
     plots
+}
+
+/// A bar for each rate that a ceiling bounds.
+fn rates(report: &Report) -> Vec<Bar> {
+    let bounded = report.figures.iter().filter(|figure| !figure.ceilings.is_empty());
+    bounded
+        .map(|figure| {
+            // What follows the colon is said in the table.
+            let name = figure.name.split(':').next().unwrap_or_default();
+            let label = format!("{}: {name}", figure.part.title());
+            Bar { label, value: figure.median(), ceiling: report.lowest_ceiling(figure) }
+        })
+        .collect()
+}
+
+/// A curve over the rates for each percentile, without the wait for actors.
+fn latencies(report: &Report) -> Vec<Curve> {
+    let curve = |percentile: &str| {
+        let points = report.figures.iter().filter(|figure| figure.part == Part::Latency).filter_map(|figure| {
+            let rate = figure.name.strip_suffix(&format!(" changes/s: {percentile}"))?.parse().ok()?;
+            Some([rate, figure.median()])
+        });
+        Curve { label: percentile.to_owned(), points: points.collect() }
+    };
+    ["p50", "p95", "p99"].into_iter().map(curve).filter(|curve| !curve.points.is_empty()).collect()
 }
 
 #[cfg(test)]

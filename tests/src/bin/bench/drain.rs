@@ -13,7 +13,7 @@ use crate::tally::{Manner, Receipt};
 impl Bench {
     /// Queues rows for one webhook, starts so many dispatchers, and gives the receipts.
     pub(crate) async fn drain_queue(&self, hook: Hook, rows: u32, dispatchers: usize) -> Result<Vec<Receipt>> {
-        self.say(&format!("queue: {rows} rows, {dispatchers} processes that only deliver"));
+        self.say(&format!("queue: {rows} rows; processes that only deliver: {dispatchers}"));
         let scene = self.set_scene(&[hook]).await?;
         scene.queue(0..rows).await?;
         let mut started = Vec::new();
@@ -38,8 +38,8 @@ impl Bench {
         };
         let two = rate(&self.drain_queue(Hook::to(Manner::Accept), self.sizes.queued, 2).await?);
         let part = Part::Dispatchers;
-        report.add(part, "delivered by two processes", Unit::PerSecond, two);
-        report.of(part, "delivered by two processes", Ceiling::Posts);
+        let figure = report.add(part, "delivered by two processes", Unit::PerSecond, two);
+        figure.of(&[Ceiling::Updates, Ceiling::Posts]);
         report.add(part, "to the rate of one process", Unit::Times, two / alone);
         Ok(())
     }
@@ -56,8 +56,8 @@ impl Bench {
         let receipts = self.receiver.receipts(&paths).await?;
         let measured = receipts.get(..most as usize).unwrap_or_default();
         report.add(Part::Failures, "deliveries", Unit::PerSecond, rate(measured));
-        report.add(Part::Failures, "attempts", Unit::PerSecond, request_rate(measured));
-        report.of(Part::Failures, "attempts", Ceiling::Posts);
+        let figure = report.add(Part::Failures, "attempts", Unit::PerSecond, request_rate(measured));
+        figure.of(&[Ceiling::Updates, Ceiling::Posts]);
         self.stop(dispatcher).await?;
         self.leave(scene).await
     }

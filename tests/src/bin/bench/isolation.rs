@@ -39,7 +39,7 @@ impl Bench {
     /// From commit to receipt at the healthy webhook, in sorted microseconds.
     async fn healthy_latencies(&self, hooks: &[Hook]) -> Result<Vec<i64>> {
         let seconds = self.sizes.isolation_seconds;
-        self.say(&format!("isolation: {} webhooks, {RATE} changes a second for {seconds} s", hooks.len()));
+        self.say(&format!("isolation: {RATE} changes a second for {seconds} s; webhooks: {}", hooks.len()));
         let scene = self.set_scene(hooks).await?;
         let launch = self.launch(&scene.db, Program::Indexer)?.set("TASKWIRE_ACTOR_WAIT_MS", "0");
         let mut indexer = launch.start().await?;

@@ -11,6 +11,7 @@ use crate::report::Asked::{AtLeast, AtMost};
 use crate::report::{Report, Unit};
 use crate::scene::{Hook, Scene};
 use crate::statistics::rate;
+use crate::table::thousands;
 use crate::tally::Manner;
 use crate::usage::{Resident, resident_mb};
 
@@ -27,6 +28,7 @@ impl Bench {
             let short = rate(&self.drain_queue(Hook::to(Manner::Accept), few, 1).await?);
             let long = self.drain_first(report, &scene).await?;
             let part = Part::Million;
+            let [few, many, first] = [few, many, first].map(|rows| thousands(rows.into()));
             report.add(part, &format!("delivered with {few} queued"), Unit::PerSecond, short);
             report.add(part, &format!("delivered with {many} queued, the first {first}"), Unit::PerSecond, long);
             report.add(part, "to the rate with the short queue", Unit::Times, long / short).asked(AtLeast(0.8));

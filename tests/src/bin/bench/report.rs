@@ -52,6 +52,16 @@ pub(crate) enum Ceiling {
 }
 
 impl Ceiling {
+    /// What it counts, in a word.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::StreamReads => "reads",
+            Self::Records => "records",
+            Self::Updates => "updates",
+            Self::Posts => "posts",
+        }
+    }
+
     /// Its name among the figures.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -71,16 +81,23 @@ pub(crate) struct Figure {
     pub(crate) name: String,
     pub(crate) unit: Unit,
     pub(crate) asked: Option<Asked>,
-    /// The step whose ceiling bounds it.
-    pub(crate) ceiling: Option<Ceiling>,
+    /// The steps whose ceilings bound it.
+    pub(crate) ceilings: Vec<Ceiling>,
     /// One for each repetition.
     pub(crate) values: Vec<f64>,
 }
 
 impl Figure {
     /// What was asked of it.
-    pub(crate) const fn asked(&mut self, asked: Asked) {
+    pub(crate) const fn asked(&mut self, asked: Asked) -> &mut Self {
         self.asked = Some(asked);
+        self
+    }
+
+    /// Which ceilings bound it.
+    pub(crate) fn of(&mut self, ceilings: &[Ceiling]) -> &mut Self {
+        self.ceilings = ceilings.to_vec();
+        self
     }
 
     pub(crate) fn median(&self) -> f64 {
@@ -145,19 +162,12 @@ impl Report {
         let known = self.figures.iter().position(|figure| figure.part == part && figure.name == name);
         let at = known.unwrap_or_else(|| {
             let values = Vec::new();
-            self.figures.push(Figure { part, name: name.to_owned(), unit, asked: None, ceiling: None, values });
+            self.figures.push(Figure { part, name: name.to_owned(), unit, asked: None, ceilings: Vec::new(), values });
             self.figures.len() - 1
         });
         let figure = &mut self.figures[at];
         figure.values.push(value);
         figure
-    }
-
-    /// Says which ceiling bounds a figure.
-    pub(crate) fn of(&mut self, part: Part, name: &str, ceiling: Ceiling) {
-        for figure in self.figures.iter_mut().filter(|figure| figure.part == part && figure.name == name) {
-            figure.ceiling = Some(ceiling);
-        }
     }
 
     pub(crate) fn ceiling(&mut self, ceiling: Ceiling, rate: f64) {
@@ -174,10 +184,19 @@ impl Report {
         self.figure(part, name)?.values.get(self.repetition).copied()
     }
 
-    /// A figure's median to that of its ceiling, where both were measured.
-    pub(crate) fn share_of_ceiling(&self, figure: &Figure) -> Option<f64> {
-        let ceiling = self.figure(Part::Ceilings, figure.ceiling?.name())?.median();
-        (ceiling > 0.0).then(|| figure.median() / ceiling)
+    /// A figure's median to that of each of its ceilings, where they were measured.
+    pub(crate) fn shares(&self, figure: &Figure) -> Vec<(Ceiling, f64)> {
+        let share = |ceiling: &Ceiling| {
+            let most = self.figure(Part::Ceilings, ceiling.name())?.median();
+            (most > 0.0).then(|| (*ceiling, figure.median() / most))
+        };
+        figure.ceilings.iter().filter_map(share).collect()
+    }
+
+    /// The lowest of its ceilings, where one was measured.
+    pub(crate) fn lowest_ceiling(&self, figure: &Figure) -> Option<f64> {
+        let rates = figure.ceilings.iter().filter_map(|ceiling| self.figure(Part::Ceilings, ceiling.name()));
+        rates.map(Figure::median).reduce(f64::min)
     }
 
     pub(crate) fn series(&mut self, name: &'static str, points: Vec<[f64; 2]>) {
@@ -211,9 +230,10 @@ pub(crate) mod tests {
         let mut report = Report::new(&Arguments::parse_from(["bench", "--repetitions", "3"]), machine);
         for (repetition, rate) in [8_000.0, 12_000.0, 9_000.0].into_iter().enumerate() {
             report.begin(repetition);
-            report.add(Part::Backlog, "drained", Unit::PerSecond, rate).asked(Asked::AtLeast(10_000.0));
-            report.of(Part::Backlog, "drained", Ceiling::Records);
+            let figure = report.add(Part::Backlog, "drained", Unit::PerSecond, rate);
+            figure.asked(Asked::AtLeast(10_000.0)).of(&[Ceiling::Records, Ceiling::Posts]);
             report.ceiling(Ceiling::Records, 30_000.0);
+            report.ceiling(Ceiling::Posts, 60_000.0);
         }
         report
     }

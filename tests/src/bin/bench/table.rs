@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use crate::report::{Asked, Figure, Report, Unit};
 
-const HEAD: [&str; 6] = ["", "", "median", "least – most", "of its ceiling", "asked"];
+const HEAD: [&str; 6] = ["", "", "median", "least – most", "of the ceilings", "asked"];
 
 /// Columns of numbers are flush right.
-const RIGHT: [bool; 6] = [false, false, true, true, true, false];
+const RIGHT: [bool; 6] = [false, false, true, true, false, false];
 
 /// All figures, in the order of the parts.
 pub(crate) fn table(report: &Report) -> String {
@@ -48,7 +48,11 @@ fn row(report: &Report, figure: &Figure, title: &str) -> [String; 6] {
         0 | 1 => String::new(),
         _ => format!("{} – {}", plain(unit, figure.least()), plain(unit, figure.most())),
     };
-    let share = report.share_of_ceiling(figure);
+    let shares: Vec<String> = report
+        .shares(figure)
+        .into_iter()
+        .map(|(ceiling, share)| format!("{:.0} % {}", share * 100.0, ceiling.word()))
+        .collect();
     let asked = figure.asked.map_or_else(String::new, |asked| {
         let verdict = if asked.is_met_by(figure.median()) { "reached" } else { "missed" };
         let bound = match asked {
@@ -57,15 +61,14 @@ fn row(report: &Report, figure: &Figure, title: &str) -> [String; 6] {
         };
         format!("{bound}: {verdict}")
     });
-    let share = share.map_or_else(String::new, |share| format!("{:.0} %", share * 100.0));
-    [title.to_owned(), figure.name.clone(), with_unit(unit, figure.median()), spread, share, asked]
+    [title.to_owned(), figure.name.clone(), with_unit(unit, figure.median()), spread, shares.join(", "), asked]
 }
 
 /// The shares of the ceilings, one line each: what a short run says at its end.
 pub(crate) fn shares(report: &Report) -> String {
     let mut text = String::new();
     for figure in &report.figures {
-        if let (Some(share), Some(ceiling)) = (report.share_of_ceiling(figure), figure.ceiling) {
+        for (ceiling, share) in report.shares(figure) {
             let (part, name, ceiling) = (figure.part.title(), &figure.name, ceiling.name());
             let _ = writeln!(text, "{part}, {name}: {:.0} % of the ceiling ({ceiling})", share * 100.0);
         }
@@ -124,7 +127,16 @@ mod tests {
         let table = table(&sample());
         let row = table.lines().find(|line| line.starts_with("| backlog")).unwrap();
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        let wanted = ["", "backlog", "drained", "9,000 /s", "8,000 – 12,000", "30 %", "at least 10,000: missed", ""];
+        let wanted = [
+            "",
+            "backlog",
+            "drained",
+            "9,000 /s",
+            "8,000 – 12,000",
+            "30 % records, 15 % posts",
+            "at least 10,000: missed",
+            "",
+        ];
         assert_eq!(cells, wanted);
         assert!(shares(&sample()).contains("backlog, drained: 30 % of the ceiling (events recorded"));
         let widths: Vec<usize> = table.lines().map(|line| line.chars().count()).collect();
