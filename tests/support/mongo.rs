@@ -141,6 +141,14 @@ impl Mongo {
         &mut self.nodes[number]
     }
 
+    /// The process id of a node, counted from 0.
+    ///
+    /// # Errors
+    /// When there is no such node, or it does not run.
+    pub fn process(&self, number: usize) -> Result<u32> {
+        self.nodes.get(number).and_then(Node::process).with_context(|| format!("node {number} does not run"))
+    }
+
     /// How many nodes the set has.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use answer::Answer;
-pub use record::{Keep, Received, Totals};
+pub use record::{Received, Totals};
 pub use verify::{hex_signature, verify};
 
 use crate::eventually;
@@ -75,16 +75,16 @@ impl Receiver {
     /// # Errors
     /// When no port can be had.
     pub async fn start() -> Result<Self> {
-        Self::listen(SocketAddr::from(([127, 0, 0, 1], 0)), Keep::Everything).await
+        Self::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
     /// Listens on this address (port 0: a free one).
     ///
     /// # Errors
     /// When the address cannot be had.
-    pub async fn listen(address: SocketAddr, keep: Keep) -> Result<Self> {
+    pub async fn listen(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-        let shared = Arc::new(Shared { hooks: Mutex::default(), log: Mutex::new(Log::new(keep)) });
+        let shared = Arc::new(Shared { hooks: Mutex::default(), log: Mutex::default() });
         let address = listener.local_addr()?;
         let server = Some(tokio::spawn(serve(listener, Arc::clone(&shared))));
         Ok(Self { address, shared, server })
@@ -155,7 +155,7 @@ impl Receiver {
         Ok(())
     }
 
-    /// Everything received so far, oldest first; empty where only totals are kept.
+    /// Everything received so far, oldest first.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.shared.log().received.clone()
@@ -186,7 +186,7 @@ impl Receiver {
         self.shared.log().complaints.clone()
     }
 
-    /// Counters and latencies.
+    /// Counters.
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.shared.log().totals()
@@ -194,9 +194,7 @@ impl Receiver {
 
     /// Forgets what was received; secrets and scripts stay.
     pub fn forget(&self) {
-        let mut log = self.shared.log();
-        let keep = log.keep;
-        *log = Log::new(keep);
+        *self.shared.log() = Log::default();
     }
 
     /// Waits until a path has accepted events with `count` different ids, and gives all that it accepted.

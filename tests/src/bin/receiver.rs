@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
-use taskwire_tests::receiver::{Keep, Receiver};
+use taskwire_tests::receiver::Receiver;
 
 /// Takes deliveries, verifies and prints them.
 #[derive(Debug, Parser)]
@@ -20,25 +20,19 @@ struct Arguments {
     /// The webhook's secret; two, separated by a comma, while a rotation is open.
     #[arg(long, env = "RECEIVER_SECRET", hide_env_values = true)]
     secret: String,
-    /// Only count, for benchmarks.
-    #[arg(long)]
-    quiet: bool,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let keep = if arguments.quiet { Keep::Totals } else { Keep::Everything };
-    let receiver = Receiver::listen(arguments.listen, keep).await?;
+    let receiver = Receiver::listen(arguments.listen).await?;
     for secret in arguments.secret.split(',') {
         receiver.add_secret(&arguments.path, secret.trim());
     }
     println!("listening on {}", receiver.url(&arguments.path));
     let printing = async {
         loop {
-            if !arguments.quiet {
-                print_new(&receiver);
-            }
+            print_new(&receiver);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };

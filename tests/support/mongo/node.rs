@@ -69,6 +69,12 @@ impl Node {
         self.port
     }
 
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn process(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Where its log is.
     #[must_use]
     pub fn log(&self) -> &Path {

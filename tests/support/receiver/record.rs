@@ -1,9 +1,8 @@
 //! What a receiver remembers.
 
 use std::collections::HashSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use chrono::DateTime;
 use hyper::body::Bytes;
 use hyper::header::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -13,15 +12,6 @@ use crate::expected::Observed;
 
 /// How many complaints are kept; more say nothing new.
 const COMPLAINTS: usize = 20;
-
-/// How much is remembered of each request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// All of it.
-    Everything,
-    /// Ids, counters and latencies: for a benchmark.
-    Totals,
-}
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -66,7 +56,7 @@ impl Received {
     }
 }
 
-/// Counters, and how long after their changes the events came.
+/// Counters.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// All requests.
@@ -77,27 +67,18 @@ pub struct Totals {
     pub refused: u64,
     /// Different event ids among the accepted.
     pub distinct_events: u64,
-    /// Microseconds of Unix time when the first and the last accepted request came; 0 without any.
-    pub first_at_micros: i64,
-    /// See `first_at_micros`.
-    pub last_at_micros: i64,
-    /// From the change's own time (whole milliseconds, by the database's clock) to the receipt, in microseconds, in
-    /// the order of arrival; the first receipt of each event only.
-    pub latencies_micros: Vec<i64>,
     /// A few of the reasons for refusals.
     pub complaints: Vec<String>,
 }
 
-/// The fields of a body that totals need.
+/// The field of a body that totals need.
 #[derive(Deserialize)]
 struct Head<'a> {
     id: &'a str,
-    timestamp: &'a str,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Log {
-    pub(super) keep: Keep,
     pub(super) received: Vec<Received>,
     pub(super) complaints: Vec<String>,
     seen: HashSet<String>,
@@ -105,10 +86,6 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new(keep: Keep) -> Self {
-        Self { keep, received: Vec::new(), complaints: Vec::new(), seen: HashSet::new(), totals: Totals::default() }
-    }
-
     pub(super) fn add(&mut self, one: Received) {
         self.totals.requests += 1;
         if let Err(why) = &one.verdict {
@@ -120,26 +97,14 @@ impl Log {
         if one.is_accepted() {
             self.count(&one);
         }
-        match self.keep {
-            Keep::Everything => self.received.push(one),
-            Keep::Totals => {}
-        }
+        self.received.push(one);
     }
 
     fn count(&mut self, one: &Received) {
-        let micros = one.at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_micros();
-        let at = i64::try_from(micros).unwrap_or(i64::MAX);
         self.totals.accepted += 1;
-        self.totals.last_at_micros = at;
-        if self.totals.first_at_micros == 0 {
-            self.totals.first_at_micros = at;
-        }
         let Ok(head) = serde_json::from_slice::<Head<'_>>(&one.body) else { return };
         if self.seen.insert(head.id.to_owned()) {
             self.totals.distinct_events += 1;
-            if let Ok(changed) = DateTime::parse_from_rfc3339(head.timestamp) {
-                self.totals.latencies_micros.push(at - changed.timestamp_micros());
-            }
         }
     }
 

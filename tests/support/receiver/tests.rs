@@ -49,7 +49,6 @@ async fn a_genuine_request_is_accepted_and_kept_whole() {
     assert_eq!(post(&receiver, "/hook", |_, _| {}).await.unwrap().status(), 204);
     assert_eq!(receiver.accepted("/hook")[0].id, "evt_1");
     assert_eq!(receiver.complaints(), Vec::<String>::new());
-    assert_eq!(receiver.totals().latencies_micros.len(), 1);
 }
 
 #[tokio::test]

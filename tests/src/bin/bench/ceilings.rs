@@ -1,21 +1,32 @@
-//! What the same machine can do at most, each step alone: reading the stream, recording, posting.
+//! What the same machine can do at most, each step alone: reading the stream, recording, updating rows, posting.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use bson::oid::ObjectId;
 use bson::{Bson, DateTime, Document, RawDocumentBuf, Timestamp, doc};
 use futures::{StreamExt, TryStreamExt, stream};
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper_util::rt::TokioIo;
 use mongodb::{ClientSession, Database};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use standardwebhooks::Webhook;
-use taskwire::store::{Store, ensure_indexes};
+use taskwire::store::{Store, ensure_indexes, names};
 use taskwire_tests::receiver::hex_signature;
 use taskwire_tests::service::Group;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
-use crate::report::Report;
+use crate::queue::sample_body;
+use crate::remote::SECRET;
+use crate::report::{Ceiling, Report};
+use crate::scene::Hook;
+use crate::tally::Manner;
 use crate::writer::Writer;
-use crate::{Bench, remote};
+use crate::{Bench, oplog};
 
 /// Events in one transaction.
 const BATCH: usize = 500;
@@ -23,14 +34,19 @@ const BATCH: usize = 500;
 /// Posts under way at once.
 const POSTS_SIDE_BY_SIDE: usize = 64;
 
+/// Update commands under way at once.
+const UPDATES_SIDE_BY_SIDE: usize = 4;
+
 impl Bench {
     pub(crate) async fn measure_ceilings(&self, report: &mut Report) -> Result<()> {
         self.say("ceiling: reading the change stream");
-        report.stream_reads_per_second = self.read_stream().await?;
+        report.ceiling(Ceiling::StreamReads, self.read_stream().await?);
         self.say("ceiling: the transaction of a batch");
-        report.recorded_events_per_second = self.record_batches().await?;
+        report.ceiling(Ceiling::Records, self.record_batches().await?);
+        self.say("ceiling: updating rows");
+        report.ceiling(Ceiling::Updates, self.update_rows().await?);
         self.say("ceiling: posting to the receiver");
-        report.posts_per_second = self.post().await?;
+        report.ceiling(Ceiling::Posts, self.post().await?);
         Ok(())
     }
 
@@ -38,8 +54,7 @@ impl Bench {
     async fn read_stream(&self) -> Result<f64> {
         let db = self.mongo.db().await?;
         let group = Group::create(&db).await?;
-        let hello = db.run_command(doc! { "hello": 1 }).await?;
-        let time = hello.get_document("lastWrite")?.get_document("opTime")?.get_timestamp("ts")?;
+        let time = oplog::last_write(&db).await?;
         let writes = self.arguments.writes;
         Writer::new(&db, &group, true).write_all(writes).await?;
         let start = Timestamp { time: time.time, increment: time.increment + 1 };
@@ -74,27 +89,103 @@ impl Bench {
         Ok((batches * BATCH) as f64 / began.elapsed().as_secs_f64())
     }
 
-    /// Posts a second of one signed delivery that the receiver verifies each time.
-    async fn post(&self) -> Result<f64> {
-        let client =
-            reqwest::Client::builder().no_proxy().tcp_nodelay(true).timeout(Duration::from_secs(15)).build()?;
-        let (url, body, headers) = (self.receiver.hook_url(), sample_body("evt_ceiling"), sample_headers()?);
-        let before = self.receiver.totals().await?;
-        let posts = self.arguments.writes;
+    /// Rows a second that commands of [`BATCH`] updates end as delivered.
+    async fn update_rows(&self) -> Result<f64> {
+        let scene = self.set_scene(&[Hook::to(Manner::Accept)]).await?;
+        let rows = self.sizes.queued;
+        scene.queue(0..rows).await?;
+        let deliveries = scene.db.collection::<Document>(names::DELIVERIES);
+        let found = deliveries.find(doc! {}).projection(doc! { "_id": 1 }).await?;
+        let ids: Vec<Document> = found.try_collect().await?;
+        let commands: Vec<Document> = ids.chunks(BATCH).map(|ids| update_command(ids)).collect();
         let began = Instant::now();
-        stream::iter(0..posts)
-            .map(|_| async {
-                let request = client.post(&url).headers(headers.clone()).body(body.clone());
-                request.send().await?.error_for_status()?.bytes().await
+        stream::iter(commands)
+            .map(|command| async {
+                let answer = scene.db.run_command(command).await?;
+                ensure!(!answer.contains_key("writeErrors"), "a row was not updated: {answer}");
+                Ok(())
             })
-            .buffer_unordered(POSTS_SIDE_BY_SIDE)
-            .try_for_each(|_| async { Ok(()) })
+            .buffer_unordered(UPDATES_SIDE_BY_SIDE)
+            .try_collect::<()>()
             .await?;
-        let elapsed = began.elapsed().as_secs_f64();
-        let accepted = self.receiver.totals().await?.accepted - before.accepted;
-        ensure!(accepted == u64::try_from(posts)?, "the receiver accepted {accepted} of {posts} posts");
-        Ok(posts as f64 / elapsed)
+        let seconds = began.elapsed().as_secs_f64();
+        self.leave(scene).await?;
+        Ok(f64::from(rows) / seconds)
     }
+
+    /// Posts a second of one signed delivery over connections that stay open, by a client that does nothing else.
+    async fn post(&self) -> Result<f64> {
+        let each = self.arguments.writes.div_ceil(POSTS_SIDE_BY_SIDE);
+        let mut connections = Vec::new();
+        for _ in 0..POSTS_SIDE_BY_SIDE {
+            let stream = TcpStream::connect(self.receiver.address()).await?;
+            stream.set_nodelay(true)?;
+            let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            tokio::spawn(connection);
+            connections.push(sender);
+        }
+        let (body, headers) = (Bytes::from(ceiling_body()), self.sample_headers()?);
+        let began = Instant::now();
+        let mut posting = JoinSet::new();
+        for mut sender in connections {
+            let (body, headers) = (body.clone(), headers.clone());
+            posting.spawn(async move {
+                for _ in 0..each {
+                    let mut request = Request::post("/accept/ceiling/").body(Full::new(body.clone()))?;
+                    *request.headers_mut() = headers.clone();
+                    let answer = sender.send_request(request).await?;
+                    ensure!(answer.status().is_success(), "the receiver answered {}", answer.status());
+                    answer.into_body().collect().await?;
+                }
+                Ok(())
+            });
+        }
+        while let Some(ended) = posting.join_next().await {
+            ended??;
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        self.receiver.forget("/accept/ceiling/").await?;
+        Ok((each * POSTS_SIDE_BY_SIDE) as f64 / seconds)
+    }
+
+    fn sample_headers(&self) -> Result<HeaderMap> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let body = ceiling_body();
+        let standard = Webhook::new(SECRET)?.sign("evt_ceiling", i64::try_from(now)?, body.as_bytes())?;
+        let plain = hex_signature(SECRET, &now.to_string(), body.as_bytes());
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("host", self.receiver.address().to_owned()),
+            ("x-signature", format!("sha256={plain}")),
+            ("x-timestamp", now.to_string()),
+            ("x-event", "task.updated".to_owned()),
+            ("x-delivery-id", "dlv_ceiling".to_owned()),
+            ("x-attempt", "1".to_owned()),
+            ("webhook-id", "evt_ceiling".to_owned()),
+            ("webhook-timestamp", now.to_string()),
+            ("webhook-signature", standard),
+            ("user-agent", format!("Taskwire/{}", taskwire::VERSION)),
+            ("content-type", "application/json".to_owned()),
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value)?);
+        }
+        Ok(headers)
+    }
+}
+
+/// Ends rows as a dispatcher does.
+fn update_command(ids: &[Document]) -> Document {
+    let now = DateTime::now();
+    let attempt = doc! { "n": 1, "at": now, "outcome": "delivered", "durationMs": 2_i64, "responseStatus": 204 };
+    let delivered = doc! {
+        "$set": { "status": "delivered", "attempts": 1, "lastAttemptAt": now, "deliveredAt": now, "expireAt": now,
+            "durationMs": 2_i64, "responseStatus": 204 },
+        "$push": { "log": attempt },
+        "$unset": { "due": "", "nextAttemptAt": "" },
+    };
+    let update = |id: &Document| doc! { "q": { "_id": id.get("_id") }, "u": delivered.clone() };
+    let updates: Vec<Document> = ids.iter().map(update).collect();
+    doc! { "update": names::DELIVERIES, "updates": updates, "ordered": false }
 }
 
 /// The documents of one transaction, in the size of real ones.
@@ -115,7 +206,7 @@ impl Batch {
             events.push(doc! {
                 "_id": &id, "groupId": webhook, "taskId": task, "event": "task.updated", "at": now,
                 "clusterTime": Timestamp { time: 1, increment: 1 }, "sequence": 2_i64, "actorId": task.to_hex(),
-                "summary": summary.clone(), "body": sample_body(&id),
+                "summary": summary.clone(), "body": sample_body(&id, webhook, task, now, 2),
             });
             deliveries.push(doc! {
                 "_id": format!("dlv_{number:032}"), "groupId": webhook, "webhookId": webhook, "eventId": &id,
@@ -148,33 +239,7 @@ impl Batch {
     }
 }
 
-/// A body of the usual size.
-fn sample_body(event: &str) -> String {
-    let id = "65a000000000000000000001";
-    format!(
-        r#"{{"id":"{event}","event":"task.updated","groupId":"{id}","timestamp":"2025-12-15T12:34:56.123Z","actorId":"{id}","data":{{"id":"{id}","name":"Task number 12345","status":"InProgress","assignedUserId":"{id}","difficulty":5,"dueAt":"2025-12-15T12:34:56.123Z","requiresApproval":false,"updatedAt":"2025-12-15T12:34:56.123Z","sequence":2,"changes":{{"status":{{"from":"Pending","to":"InProgress"}}}}}}}}"#
-    )
-}
-
-fn sample_headers() -> Result<HeaderMap> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let body = sample_body("evt_ceiling");
-    let standard = Webhook::new(remote::SECRET)?.sign("evt_ceiling", i64::try_from(now)?, body.as_bytes())?;
-    let plain = hex_signature(remote::SECRET, &now.to_string(), body.as_bytes());
-    let mut headers = HeaderMap::new();
-    for (name, value) in [
-        ("x-signature", format!("sha256={plain}")),
-        ("x-timestamp", now.to_string()),
-        ("x-event", "task.updated".to_owned()),
-        ("x-delivery-id", "dlv_ceiling".to_owned()),
-        ("x-attempt", "1".to_owned()),
-        ("webhook-id", "evt_ceiling".to_owned()),
-        ("webhook-timestamp", now.to_string()),
-        ("webhook-signature", standard),
-        ("user-agent", format!("Taskwire/{}", taskwire::VERSION)),
-        ("content-type", "application/json".to_owned()),
-    ] {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value)?);
-    }
-    Ok(headers)
+fn ceiling_body() -> String {
+    let id = ObjectId::from_bytes([0x65; 12]);
+    sample_body("evt_ceiling", id, id, DateTime::from_millis(1_765_802_096_123), 2)
 }

@@ -1,68 +1,65 @@
 //! From commit to receipt under a steady load.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use taskwire_tests::Program;
 
 use crate::Bench;
-use crate::report::{Latency, Report};
-use crate::writer::{WRITES_PER_TASK, Writer};
+use crate::arguments::Part;
+use crate::report::Asked::AtMost;
+use crate::report::{Report, Unit};
+use crate::scene::Hook;
+use crate::statistics::{percentile_ms, settled};
+use crate::tally::Manner;
+use crate::writer::Writer;
+
+/// The rate at which latencies are asked for, and at which the default wait for actors is measured too.
+const ASKED_RATE: u32 = 300;
 
 impl Bench {
-    /// Measures with this `TASKWIRE_ACTOR_WAIT_MS`; `None`: the default.
-    ///
-    /// An event's own time is that of its commit by the database's clock, in whole milliseconds rounded down: the figures
-    /// are too high by half a millisecond on average. The first tenth is left out, in which connections are opened.
-    pub(crate) async fn measure_latency(
-        &self,
-        report: &mut Report,
-        setting: &str,
-        actor_wait_ms: Option<u32>,
-    ) -> Result<()> {
-        let rate = self.arguments.rate;
-        self.say(&format!("latency: {rate} writes a second for {} s, {setting}", self.arguments.seconds));
-        let writes = usize::try_from(rate * self.arguments.seconds)? / WRITES_PER_TASK * WRITES_PER_TASK;
-        let scene = self.set_scene().await?;
-        let mut launch = self.launch(&scene.db, Program::Indexer)?;
-        if let Some(wait) = actor_wait_ms {
-            launch = launch.set("TASKWIRE_ACTOR_WAIT_MS", &wait.to_string());
+    pub(crate) async fn measure_latency(&self, report: &mut Report) -> Result<()> {
+        for rate in self.sizes.rates.clone() {
+            self.measure_latency_at(report, rate, Some(0)).await?;
+            if rate == ASKED_RATE {
+                self.measure_latency_at(report, rate, None).await?;
+            }
         }
-        let mut indexer = launch.start().await?;
-        let before = self.receiver.totals().await?;
-        let writer = Writer::new(&scene.db, &scene.group, !self.arguments.without_rows);
-        let rate_kept = writer.write_steadily(writes, rate).await?;
-        let after = self.receiver.wait_for(&before, u64::try_from(writes)?).await?;
-        let new = &after.latencies_micros[before.latencies_micros.len()..];
-        let mut settled = new[new.len() / 10..].to_vec();
-        settled.sort_unstable();
-        report.latencies.push(Latency {
-            setting: setting.to_owned(),
-            writes_per_second: rate_kept,
-            p50_ms: percentile(&settled, 50),
-            p99_ms: percentile(&settled, 99),
-            max_ms: percentile(&settled, 100),
-        });
-        indexer.stop(Duration::from_secs(40)).await?;
         Ok(())
     }
-}
 
-/// Of sorted microseconds, in milliseconds; 0 of none.
-fn percentile(sorted: &[i64], percent: usize) -> f64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).map_or(0.0, |micros| *micros as f64 / 1000.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::percentile;
-
-    #[test]
-    fn a_percentile_is_the_value_that_so_many_percent_do_not_exceed() {
-        let sorted: Vec<i64> = (1..=200).map(|n| n * 1000).collect();
-        assert_eq!([50, 99, 100].map(|percent| percentile(&sorted, percent)), [100.0, 198.0, 200.0]);
-        assert_eq!(percentile(&[7000], 50), 7.0);
-        assert_eq!(percentile(&[], 99), 0.0);
+    /// With this `TASKWIRE_ACTOR_WAIT_MS`; `None`: the default.
+    ///
+    /// An event's own time is that of its commit by the database's clock, in whole milliseconds rounded down: the figures
+    /// are too high by half a millisecond on average.
+    async fn measure_latency_at(&self, report: &mut Report, rate: u32, wait_ms: Option<u32>) -> Result<()> {
+        let seconds = self.arguments.seconds;
+        let setting = if wait_ms.is_some() { "" } else { ", waiting for actors" };
+        self.say(&format!("latency: {rate} changes a second for {seconds} s{setting}"));
+        let scene = self.set_scene(&[Hook::to(Manner::Accept)]).await?;
+        let mut launch = self.launch(&scene.db, Program::Indexer)?;
+        if let Some(wait) = wait_ms {
+            launch = launch.set("TASKWIRE_ACTOR_WAIT_MS", &wait.to_string());
+        }
+        let indexer = launch.start().await?;
+        let writer = Writer::new(&scene.db, &scene.group, !self.arguments.without_rows);
+        let steady = writer.write_steadily(rate, seconds).await?;
+        let paths = scene.paths(Manner::Accept);
+        self.receiver.wait_for(&paths, steady.micros.len().try_into()?).await?;
+        let latencies = settled(&self.receiver.receipts(&paths).await?);
+        let asked = rate == ASKED_RATE && wait_ms.is_some();
+        for (name, percent, most) in
+            [("p50", 50, Some(3.0)), ("p95", 95, None), ("p99", 99, Some(10.0)), ("at most", 100, None)]
+        {
+            let figure = format!("{rate} changes/s{setting}: {name}");
+            let added = report.add(Part::Latency, &figure, Unit::Millis, percentile_ms(&latencies, percent));
+            if let (true, Some(most)) = (asked, most) {
+                added.asked(AtMost(most));
+            }
+        }
+        // Where the writer did not keep up, the figures belong to another rate.
+        if steady.rate < f64::from(rate) * 0.95 {
+            report.note(format!("latency: of {rate} changes a second {:.0} were made", steady.rate));
+        }
+        self.stop(indexer).await?;
+        self.leave(scene).await
     }
 }

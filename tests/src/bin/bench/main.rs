@@ -1,127 +1,120 @@
-//! The benchmark that `scripts/bench` runs: deliveries a second over a backlog, and the time from commit to receipt, beside
-//! what the same machine can do at most.
+//! The benchmark that `scripts/bench` runs: how fast, how late, how isolated, at what cost, beside what the same machine
+//! can do at most.
 //!
 //! Everything runs on one machine: MongoDB, both programs, the receiver (a process of its own), and this writer.
 
+mod arguments;
 mod backlog;
 mod ceilings;
+mod docs;
+mod drain;
+mod isolation;
 mod latency;
+mod machine;
+mod million;
+mod notice;
+mod oplog;
+mod plot;
+mod queue;
 mod remote;
 mod report;
+mod scene;
+mod statistics;
+mod table;
+mod tally;
+mod usage;
 mod writer;
 
-use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::Parser;
-use taskwire_tests::admin_api::webhook_for_all_events;
+use taskwire_tests::Mongo;
 use taskwire_tests::mongo::MongoOptions;
-use taskwire_tests::process::Launch;
-use taskwire_tests::service::Group;
-use taskwire_tests::{AdminApi, Db, Mongo, Process, Profile, Program, stack};
 
+use arguments::{Arguments, Part, Sizes};
+use machine::Machine;
 use remote::RemoteReceiver;
 use report::Report;
-
-/// Measures throughput over a backlog, latency under a steady load, and the machine's ceilings.
-#[derive(Debug, Clone, Parser)]
-struct Arguments {
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    json: bool,
-    /// A short form that only shows that everything runs: its figures mean little.
-    #[arg(long)]
-    smoke: bool,
-    /// Task writes in the backlog; a multiple of 4.
-    #[arg(long, default_value_t = 20_000)]
-    writes: usize,
-    /// Writes a second while latency is measured.
-    #[arg(long, default_value_t = 300)]
-    rate: u32,
-    /// How long latency is measured for each setting, in seconds.
-    #[arg(long, default_value_t = 20)]
-    seconds: u32,
-    /// Leave out the history rows that the task service writes beside each task.
-    #[arg(long)]
-    without_rows: bool,
-    /// Only the ceilings, which need neither program.
-    #[arg(long)]
-    ceilings_only: bool,
-    /// Where the programs' logs go.
-    #[arg(long, default_value = ".cache/bench-logs")]
-    logs: PathBuf,
-}
 
 /// What every part of the benchmark uses.
 struct Bench {
     arguments: Arguments,
+    sizes: Sizes,
     mongo: Mongo,
     receiver: RemoteReceiver,
 }
 
-/// A database with a group and a webhook, and the API that made it.
-struct Scene {
-    db: Db,
-    group: Group,
-    _api: Process,
-}
-
-#[tokio::main]
-async fn main() -> Result<()> {
-    let mut arguments = Arguments::parse();
-    if arguments.smoke {
-        (arguments.writes, arguments.rate, arguments.seconds) = (2_000, 100, 3);
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    if let Some(address) = arguments.receive {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(tally::serve(address))?;
+        return Ok(ExitCode::SUCCESS);
     }
-    ensure!(arguments.writes.is_multiple_of(4) && arguments.writes > 0, "--writes takes a multiple of 4");
     taskwire_tests::init();
-    let report = run(arguments.clone()).await?;
+    let (arguments, sizes) = arguments.sized()?;
+    let report = tokio::runtime::Runtime::new()?.block_on(run(arguments.clone(), sizes))?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print!("{report}");
+        print!("\n{}\n{}\n{}", docs::machine(&report), table::table(&report), table::shares(&report));
     }
-    Ok(())
+    if let Some(directory) = &arguments.write_docs {
+        docs::write(&report, directory)?;
+        eprintln!("bench: written: {}", directory.join("BENCHMARKS.md").display());
+    }
+    for failure in &report.failures {
+        eprintln!("bench: broken off: {failure} (logs: {})", arguments.logs.display());
+    }
+    Ok(if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn run(arguments: Arguments) -> Result<Report> {
+async fn run(arguments: Arguments, sizes: Sizes) -> Result<Report> {
     std::fs::create_dir_all(&arguments.logs)?;
-    let options = MongoOptions { test_commands: false, oplog_mb: 2048, cache_gb: 1.0, ..MongoOptions::default() };
+    let options = MongoOptions { test_commands: false, oplog_mb: 4096, cache_gb: 1.0, ..MongoOptions::default() };
     let mongo = Mongo::start(&options).await?;
+    let machine = Machine::this(&mongo.client().await?).await?;
     let receiver = RemoteReceiver::start(&arguments.logs).await?;
-    let bench = Bench { arguments, mongo, receiver };
-    let mut report = Report::new(&bench.arguments);
-    bench.measure_ceilings(&mut report).await?;
-    if !bench.arguments.ceilings_only {
-        bench.measure_backlog(&mut report).await?;
-        for (name, actor_wait_ms) in [("actor wait 0", Some(0)), ("actor wait at its default", None)] {
-            bench.measure_latency(&mut report, name, actor_wait_ms).await?;
+    let bench = Bench { arguments, sizes, mongo, receiver };
+    let mut report = Report::new(&bench.arguments, machine);
+    for repetition in 0..bench.arguments.repetitions {
+        bench.say(&format!("repetition {} of {}", repetition + 1, bench.arguments.repetitions));
+        for part in bench.arguments.only.clone() {
+            // The long queue is filled once, and repeated by itself.
+            if part == Part::Million && repetition > 0 {
+                continue;
+            }
+            report.begin(repetition);
+            if let Err(error) = bench.measure(part, &mut report).await {
+                report.failures.push(format!("{}, repetition {}: {error:#}", part.title(), repetition + 1));
+            }
         }
     }
     Ok(report)
 }
 
 impl Bench {
+    async fn measure(&self, part: Part, report: &mut Report) -> Result<()> {
+        match part {
+            Part::Backlog => self.measure_backlog(report).await,
+            Part::PerTask => self.measure_per_task(report).await,
+            Part::FanOut => self.measure_fan_out(report).await,
+            Part::Failures => self.measure_failures(report).await,
+            Part::Dispatchers => self.measure_dispatchers(report).await,
+            Part::Million => self.measure_million(report).await,
+            Part::Latency => self.measure_latency(report).await,
+            Part::Isolation => self.measure_isolation(report).await,
+            Part::Notice => self.measure_notice(report).await,
+            // Measured with the backlog.
+            Part::Oplog => Ok(()),
+            Part::Ceilings => self.measure_ceilings(report).await,
+        }
+    }
+
     /// Progress goes to standard error, so that the result can be piped.
     #[allow(clippy::unused_self, reason = "reads as a step of the benchmark")]
     fn say(&self, what: &str) {
         eprintln!("bench: {what}");
-    }
-
-    /// A fresh database, group and webhook; the receiver counts from zero.
-    async fn set_scene(&self) -> Result<Scene> {
-        let db = self.mongo.db().await?;
-        let group = Group::create(&db).await?;
-        let api = self.launch(&db, Program::Api)?.start().await?;
-        let admin = AdminApi::new(&api.url(), group.admin)?;
-        let mut webhook = webhook_for_all_events(group.id, &self.receiver.hook_url());
-        webhook["secret"] = remote::SECRET.into();
-        admin.create_webhook(&webhook).await.context("the benchmark's webhook")?;
-        Ok(Scene { db, group, _api: api })
-    }
-
-    fn launch(&self, db: &Db, program: Program) -> Result<Launch> {
-        let logs = self.arguments.logs.canonicalize()?;
-        let launch = stack::launch(program, db.uri(), db.name(), Profile::TasksTracker).log_to(&logs);
-        Ok(launch.set("RUST_LOG", "warn"))
     }
 }

@@ -4,75 +4,101 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use taskwire_tests::receiver::Totals;
+use anyhow::{Context, Result, bail, ensure};
 use taskwire_tests::{eventually, free_port};
 use tokio::process::{Child, Command};
+
+use crate::tally::{Counts, Receipt};
 
 /// Signs every delivery of the benchmark.
 pub(crate) const SECRET: &str = "whsec_dGFza3dpcmUtYmVuY2htYXJrLXNpZ25pbmcta2V5LTMy";
 
-/// The running receiver; killed when dropped. Its counters are never reset: measure differences.
+/// How long nothing may come before a scene has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The running receiver; killed when dropped.
 pub(crate) struct RemoteReceiver {
-    _child: Child,
-    base: String,
+    child: Child,
+    address: String,
     client: reqwest::Client,
 }
 
 impl RemoteReceiver {
     pub(crate) async fn start(logs: &Path) -> Result<Self> {
-        let program = std::env::current_exe()?.with_file_name("receiver");
         let address = format!("127.0.0.1:{}", free_port()?);
         let log = std::fs::File::create(logs.join("receiver.log"))?;
-        let child = Command::new(&program)
-            .args(["--listen", &address, "--quiet"])
-            .env("RECEIVER_SECRET", SECRET)
+        let child = Command::new(std::env::current_exe()?)
+            .args(["--receive", &address])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("{} does not start (build all of taskwire-tests' programs)", program.display()))?;
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build()?;
-        let receiver = Self { _child: child, base: format!("http://{address}"), client };
+            .context("the receiver does not start")?;
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
+        let receiver = Self { child, address, client };
         eventually("the receiver", Duration::from_secs(20), async || {
-            receiver.totals().await.map_err(|error| error.to_string())
+            receiver.counts("/").await.map_err(|error| error.to_string())
         })
         .await?;
         Ok(receiver)
     }
 
-    /// The target of webhooks.
-    pub(crate) fn hook_url(&self) -> String {
-        format!("{}/hook", self.base)
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
-    pub(crate) async fn totals(&self) -> Result<Totals> {
-        let page = self.client.get(&self.base).send().await?.bytes().await?;
+    /// The URL of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Its process, while it runs.
+    pub(crate) fn process(&self) -> Result<u32> {
+        self.child.id().context("the receiver has ended: see receiver.log")
+    }
+
+    /// What came to the paths that begin so.
+    pub(crate) async fn counts(&self, beginning: &str) -> Result<Counts> {
+        let page = self.client.get(self.url(beginning)).send().await?.error_for_status()?.bytes().await?;
         Ok(serde_json::from_slice(&page)?)
     }
 
-    /// Waits until this many different events more than `before` have come; fails when none came for 60 s.
-    pub(crate) async fn wait_for(&self, before: &Totals, events: u64) -> Result<Totals> {
+    /// When the deliveries to the paths that begin so came, in that order.
+    pub(crate) async fn receipts(&self, beginning: &str) -> Result<Vec<Receipt>> {
+        let url = format!("{}?receipts", self.url(beginning));
+        let page = self.client.get(url).send().await?.error_for_status()?.bytes().await?;
+        Ok(serde_json::from_slice(&page)?)
+    }
+
+    /// Forgets the paths that begin so.
+    pub(crate) async fn forget(&self, beginning: &str) -> Result<()> {
+        self.client.delete(self.url(beginning)).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Waits until so many different deliveries have come; fails when none came for a minute, or one did not verify.
+    pub(crate) async fn wait_for(&self, beginning: &str, deliveries: u64) -> Result<Counts> {
         let (mut last, mut since) = (0, Instant::now());
         loop {
-            let now = self.totals().await?;
-            let came = now.distinct_events - before.distinct_events;
-            if came >= events {
+            let now = self.counts(beginning).await?;
+            ensure!(now.refused == 0, "{} requests did not verify: {:?}", now.refused, now.complaint);
+            if now.deliveries >= deliveries {
                 return Ok(now);
             }
-            if came > last {
-                (last, since) = (came, Instant::now());
+            if now.deliveries > last {
+                (last, since) = (now.deliveries, Instant::now());
             }
-            if since.elapsed() > Duration::from_secs(60) {
+            if since.elapsed() > PATIENCE {
                 bail!(
-                    "{came} of {events} events came, and none for 60 s; {} requests in all, complaints: {:?}",
-                    now.requests - before.requests,
-                    now.complaints
+                    "{} of {deliveries} deliveries came, and none for {PATIENCE:?}; {} requests in all",
+                    now.deliveries,
+                    now.requests
                 );
             }
             // Asking takes time from what is measured.
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }

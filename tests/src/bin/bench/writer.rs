@@ -18,6 +18,15 @@ const SIDE_BY_SIDE: usize = 16;
 /// Writes per task.
 pub(crate) const WRITES_PER_TASK: usize = 4;
 
+/// A steady run of writes.
+#[derive(Debug)]
+pub(crate) struct Steady {
+    /// Writes a second that were kept.
+    pub(crate) rate: f64,
+    /// How long each task's write took until it was acknowledged by a majority, in microseconds, sorted.
+    pub(crate) micros: Vec<i64>,
+}
+
 /// Who writes where.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
@@ -66,9 +75,11 @@ impl Writer {
         ]
     }
 
-    async fn write(&self, before: Option<&Task>, after: &Task, action: Action) -> Result<()> {
+    /// Writes the task, then its row. Gives the time that the task's write took.
+    async fn write(&self, before: Option<&Task>, after: &Task, action: Action) -> Result<Duration> {
         let tasks = self.database.collection::<Document>("tasks");
         let document = tracker::document(after)?;
+        let start = Instant::now();
         let changes = match before {
             None => {
                 tasks.insert_one(document).await?;
@@ -79,11 +90,12 @@ impl Writer {
                 tracker::changes(before, after)
             }
         };
+        let took = start.elapsed();
         if self.with_rows {
             let row = tracker::history_row(after, action, self.group.admin, changes, None);
             self.database.collection::<Document>("taskHistories").insert_one(row).await?;
         }
-        Ok(())
+        Ok(took)
     }
 
     /// Makes `writes` writes as fast as the database takes them.
@@ -98,23 +110,24 @@ impl Writer {
                 anyhow::Ok(())
             })
             .buffer_unordered(SIDE_BY_SIDE)
-            .try_collect()
+            .try_collect::<()>()
             .await
     }
 
     /// Makes `writes` writes at an even pace: each begins at its time, whether or not those before have ended. Tasks are
-    /// taken in turn, so that one task's writes lie far apart. Gives the rate that was kept.
-    pub(crate) async fn write_steadily(&self, writes: usize, rate: u32) -> Result<f64> {
-        let tasks = writes / WRITES_PER_TASK;
+    /// taken in turn, so that one task's writes lie far apart.
+    pub(crate) async fn write_steadily(&self, rate: u32, seconds: u32) -> Result<Steady> {
+        let tasks = usize::try_from(rate * seconds)?.div_ceil(WRITES_PER_TASK);
         let lives: Vec<_> = (0..tasks).map(|number| self.life(number)).collect();
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let mut under_way = tokio::task::JoinSet::new();
+        let mut under_way = tokio::task::JoinSet::<Result<Duration>>::new();
+        let mut micros = Vec::with_capacity(tasks * WRITES_PER_TASK);
         let start = Instant::now();
         for step in 0..WRITES_PER_TASK {
             // A task's next write must come after its last.
             while let Some(ended) = under_way.join_next().await {
-                ended??;
+                micros.push(i64::try_from(ended??.as_micros())?);
             }
             for life in &lives {
                 ticks.tick().await;
@@ -125,8 +138,9 @@ impl Writer {
             }
         }
         while let Some(ended) = under_way.join_next().await {
-            ended??;
+            micros.push(i64::try_from(ended??.as_micros())?);
         }
-        Ok((tasks * WRITES_PER_TASK) as f64 / start.elapsed().as_secs_f64())
+        micros.sort_unstable();
+        Ok(Steady { rate: micros.len() as f64 / start.elapsed().as_secs_f64(), micros })
     }
 }

@@ -9,7 +9,6 @@ use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern}
 use mongodb::{Client, Database};
 use taskwire_tests::mongo::MongoOptions;
 use taskwire_tests::process::Launch;
-use taskwire_tests::receiver::Keep;
 use taskwire_tests::{Mongo, Process, Profile, Program, Receiver, stack};
 use tokio::sync::Mutex;
 
@@ -64,7 +63,7 @@ impl Stage {
         };
         let mongo = Mongo::start(&options).await?;
         let database = client(&mongo.uri()).await?.database(DATABASE);
-        let receiver = Receiver::listen(([127, 0, 0, 1], 0).into(), Keep::Everything).await?;
+        let receiver = Receiver::listen(([127, 0, 0, 1], 0).into()).await?;
         let receiver = Arc::new(Mutex::new(receiver));
         let (uri, profile) = (mongo.uri(), plan.profile);
         let api = launch(Program::Api, &uri, profile, &log_directory).start().await?;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use taskwire_tests::admin_api::{token, webhook_for_all_events};
 use taskwire_tests::expected::{Actors, Expected};
 use taskwire_tests::process::Launch;
-use taskwire_tests::receiver::{Keep, Receiver};
+use taskwire_tests::receiver::Receiver;
 use taskwire_tests::service::{Edit, NewTask};
 use taskwire_tests::{AdminApi, Answer, Db, Process, Profile, Program, TaskService, compare, eventually, stack};
 
@@ -97,7 +97,7 @@ impl Demo {
         let service = TaskService::new(&db, Profile::TasksTracker)
             .await
             .with_context(|| format!("MongoDB at {} does not take a write", arguments.uri))?;
-        let receiver = Receiver::listen(SocketAddr::from(([127, 0, 0, 1], 0)), Keep::Everything).await?;
+        let receiver = Receiver::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let launch = |program| -> Launch {
             stack::launch(program, db.uri(), db.name(), Profile::TasksTracker).log_to(&logs).in_own_process_group()
         };
