@@ -224,6 +224,7 @@ fn sample(group: ObjectId, webhook: ObjectId, n: u32) -> (TaskEvent, Delivery) {
         duration_ms: Some(12),
         error_message: None,
         log: vec![attempt],
+        clock: None,
     };
     (event, row)
 }
