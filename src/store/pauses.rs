@@ -54,19 +54,13 @@ pub async fn list(store: &Store) -> Result<Vec<Pause>> {
 /// # Errors
 /// The driver's error.
 pub async fn begin(store: &Store, pause: &Pause) -> Result<Option<Pause>> {
-    in_transaction(store, |session| {
-        let (store, pause) = (store.clone(), pause.clone());
-        Box::pin(async move {
-            let pauses = store.collection::<Pause>(names::PAUSES);
-            let there = pauses.find_one(doc! { "_id": &pause.id }).session(&mut *session).await?;
-            if there.is_some() {
-                return Ok(Verdict::Abort(there));
-            }
-            pauses.insert_one(&pause).session(session).await?;
-            Ok(Verdict::Commit(None))
-        })
-    })
-    .await
+    let pauses = store.collection::<Pause>(names::PAUSES);
+    let new = doc! { "$setOnInsert": bson::serialize_to_document(pause)? };
+    let written = pauses.update_one(doc! { "_id": &pause.id }, new).upsert(true).await?;
+    if written.upserted_id.is_some() {
+        return Ok(None);
+    }
+    pauses.find_one(doc! { "_id": &pause.id }).await
 }
 
 /// Ends the pause of one group, or that of all; answers it, if there was one. The time for which webhooks were paused is

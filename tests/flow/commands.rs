@@ -1,5 +1,6 @@
 //! The operator's commands, as programs.
 
+mod pause;
 mod quarantine;
 mod rebuild;
 mod reset;

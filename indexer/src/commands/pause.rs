@@ -43,7 +43,7 @@ fn note(text: &str) -> Result<String, String> {
 }
 
 /// A group's id as the command line gives it.
-pub(super) fn group_id(text: &str) -> Result<DocId, String> {
+fn group_id(text: &str) -> Result<DocId, String> {
     if text.contains(char::is_whitespace) {
         return Err("a group's id holds no spaces".to_owned());
     }
@@ -107,7 +107,7 @@ async fn tell_what_is_left(store: &Store) -> Result<Outcome, CommandError> {
 }
 
 /// Whose sending a pause stops, in words.
-pub(super) fn scope(group: Option<&DocId>) -> String {
+fn scope(group: Option<&DocId>) -> String {
     group.map_or_else(|| "all groups".to_owned(), |group| format!("group {group}"))
 }
 
@@ -124,7 +124,7 @@ async fn must_exist(context: &Context, group: &DocId) -> Result<(), CommandError
 }
 
 /// Who calls, as far as the machine says.
-pub(super) fn operator() -> String {
+fn operator() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
     format!("{}@{}", user.as_deref().unwrap_or("unknown"), host.trim())
