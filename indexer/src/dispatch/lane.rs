@@ -139,6 +139,10 @@ impl Lane {
     /// Sets the share of the rate limit. What was sent under the last one counts: a new limiter begins with its burst used up
     /// if anything was sent within the last second.
     pub(crate) fn set_share(&mut self, share: Share, now: Instant) {
+        if self.rate.is_none() {
+            // The limit was lifted while its share was agreed on.
+            return;
+        }
         let per_second = |share| if let Share::PerSecond(count, _) = share { Some(count) } else { None };
         if per_second(self.share) != per_second(share) {
             self.limiter = per_second(share).map(|count| RateLimiter::direct(quota(count)));
@@ -158,7 +162,9 @@ impl Lane {
         if self.held() > 0 {
             self.last_held = Some(now);
         }
-        let is_used = self.last_held.is_some_and(|last| now.saturating_duration_since(last) < SHARE_LINGERS);
+        // What came and went between two looks counts too.
+        let last_used = self.last_held.max(self.last_start);
+        let is_used = last_used.is_some_and(|last| now.saturating_duration_since(last) < SHARE_LINGERS);
         match self.share {
             Share::Taken(until) if now < until => return None,
             Share::PerSecond(..) | Share::Pending if is_used => {}

@@ -92,6 +92,9 @@ fn a_lane_with_a_rate_limit_sends_nothing_before_a_share_is_agreed_nor_after_it_
     lane.set_share(per_second(10, now + SECOND), now);
     lane.set_rate(NonZeroU32::new(30));
     assert_eq!(lane.start(now), Start::Later);
+    lane.set_rate(None);
+    lane.set_share(per_second(1, now + SECOND), now);
+    assert_eq!([lane.start(now), lane.start(now)], [Start::Now; 2]);
 }
 
 #[test]
@@ -121,6 +124,9 @@ fn a_share_is_wanted_while_rows_are_held_and_a_while_after() {
     assert_eq!(lane.wanted_rate(now + SECOND), NonZeroU32::new(20));
     assert_eq!(lane.wanted_rate(now + SHARE_LINGERS), None);
     assert!(lane.lacks_share());
+    lane.set_share(per_second(20, now + SECOND * 9), now);
+    assert_eq!(lane.start(now + SECOND), Start::Now);
+    assert_eq!(lane.wanted_rate(now + SHARE_LINGERS), NonZeroU32::new(20));
     lane.set_share(Share::Taken(now + SECOND * 5), now);
     lane.reserved = 1;
     assert_eq!(lane.wanted_rate(now + SECOND * 4), None);
