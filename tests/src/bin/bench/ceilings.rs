@@ -97,7 +97,7 @@ impl Bench {
         let deliveries = scene.db.collection::<Document>(names::DELIVERIES);
         let found = deliveries.find(doc! {}).projection(doc! { "_id": 1 }).await?;
         let ids: Vec<Document> = found.try_collect().await?;
-        let commands: Vec<Document> = ids.chunks(BATCH).map(|ids| update_command(ids)).collect();
+        let commands: Vec<Document> = ids.chunks(BATCH).map(update_command).collect();
         let began = Instant::now();
         stream::iter(commands)
             .map(|command| async {
