@@ -90,9 +90,9 @@ impl View {
     }
 
     /// Takes in what is paused; answers the webhooks for which that is news.
-    fn set_paused(&self, now: Paused) -> Vec<ObjectId> {
+    fn set_paused(&self, now: &Paused) -> Vec<ObjectId> {
         let mut paused = self.paused.write().unwrap_or_else(PoisonError::into_inner);
-        if *paused == now {
+        if *paused == *now {
             return Vec::new();
         }
         let before = std::mem::replace(&mut *paused, now.clone());
@@ -187,7 +187,7 @@ impl Looker {
         let pauses = pauses::list(&self.store).await?;
         #[allow(clippy::cast_precision_loss, reason = "a few")]
         metrics::gauge!("taskwire_dispatch_paused").set(pauses.len() as f64);
-        changed.extend(view.set_paused(Paused::of(pauses)));
+        changed.extend(view.set_paused(&Paused::of(pauses)));
         self.newest = editions.iter().map(|edition| edition.updated_at).chain(self.newest).max();
         view.looked_ms.store(view.elapsed_ms(began) + 1, Ordering::Release);
         Ok(changed)

@@ -108,7 +108,7 @@ impl Arguments {
             many: 1_000_000,
             few: 10_000,
             first: 100_000,
-            isolation_seconds: 15,
+            isolation_seconds: 25,
             notice_seconds: 10,
             notice_rows: 200_000,
         };

@@ -59,7 +59,7 @@ impl Bench {
             None => self.drain_backlog(Ordering::None).await?.rate,
         };
         let ordered = self.drain_backlog(Ordering::PerTask).await?.rate;
-        let figure = report.add(Part::PerTask, "watched and delivered in each task's order", Unit::PerSecond, ordered);
+        let figure = report.add(Part::PerTask, "watched and delivered", Unit::PerSecond, ordered);
         figure.of(&[Ceiling::Records, Ceiling::Updates, Ceiling::Posts]);
         report.add(Part::PerTask, "to the unordered rate", Unit::Times, ordered / unordered).asked(AtLeast(0.5));
         Ok(())

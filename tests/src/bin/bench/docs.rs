@@ -13,7 +13,8 @@ use crate::table::{table, with_unit};
 const SCENES: &str = "\
 Everything runs on one machine and shares its processors: MongoDB (a replica set of one), the indexer, the receiver, and the
 writer that stands in for the task service. The receiver is a process of its own with one thread; it counts, and verifies the
-first request of each webhook and every 32nd after it. Each value is from a fresh database.
+first request of each webhook and every 32nd after it. Each value is from a fresh database; only the long queue is filled once,
+and what was taken from it put back.
 
 - **backlog**: task changes (each task is created, edited, begun and completed; every change has its history row) are written
   while no indexer runs. Then one starts; deliveries a second from its start to the last receipt. *Watched only* is the half up
@@ -28,9 +29,9 @@ first request of each webhook and every 32nd after it. Each value is from a fres
   too much on average) to the request's arrival. The actor wait is 0, except where it says that it waits for actors (the default).
   The first tenth is left out.
 - **isolation**: 100 changes a second for four webhooks: one never answers, one answers after ten seconds, one refuses
-  connections, one is healthy. Latencies of the healthy one, beside those that it has alone.
-- **notice**: how long the service's own writes of tasks take at 100 a second until a majority has acknowledged them. Inbound
-  load is not among the scenes: there is no inbound endpoint yet.
+  connections, one is healthy; 25 s, so that requests run into their deadline. Latencies of the healthy one, beside those that it
+  has alone.
+- **notice**: how long the service's own writes of tasks take at 100 a second until a majority has acknowledged them.
 - **oplog**: bytes of oplog entries for each task change, the service's (task and history row) and Taskwire's.
 - **ceilings**: what the machine does at most of one step, alone: reading the raw change stream; transactions of 500 events with
   their deliveries and snapshots; update commands that end 500 deliveries; signed posts over connections that stay open.

@@ -38,7 +38,7 @@ impl Bench {
         };
         let two = rate(&self.drain_queue(Hook::to(Manner::Accept), self.sizes.queued, 2).await?);
         let part = Part::Dispatchers;
-        let figure = report.add(part, "delivered by two processes", Unit::PerSecond, two);
+        let figure = report.add(part, "delivered only: queued beforehand", Unit::PerSecond, two);
         figure.of(&[Ceiling::Updates, Ceiling::Posts]);
         report.add(part, "to the rate of one process", Unit::Times, two / alone);
         Ok(())

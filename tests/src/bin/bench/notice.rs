@@ -18,6 +18,7 @@ const RATE: u32 = 100;
 
 impl Bench {
     pub(crate) async fn measure_notice(&self, report: &mut Report) -> Result<()> {
+        report.note("notice: inbound load is not measured, there is no inbound endpoint yet".to_owned());
         let scene = self.set_scene(&[Hook::to(Manner::Accept)]).await?;
         self.write_beside(report, &scene, "without Taskwire").await?;
         let indexer = self.indexer(&scene, "run").await?;

