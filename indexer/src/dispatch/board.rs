@@ -116,11 +116,12 @@ impl Board {
         ids.into_iter().flat_map(|id| self.set_share(id, Share::Taken(until), now)).collect()
     }
 
-    /// Whether the lane is worth a claim: a good part of it is free. Small claims cost as much as large ones.
+    /// Whether the lane is worth a claim: a good part of what it may hold, beside the others, is free. Small claims cost as
+    /// much as large ones.
     pub(crate) fn wants(&mut self, target: &Target) -> usize {
         let room = self.room(target, false);
-        let capacity = self.lane(target.id).capacity();
-        if room * 2 >= capacity || room >= 250 { room } else { 0 }
+        let held = self.lane(target.id).held();
+        if room >= held || room >= 250 { room } else { 0 }
     }
 
     /// Notes whether more rows are due than were taken.
@@ -317,6 +318,17 @@ mod tests {
             assert!(room > 0);
             fill(&mut board, target.id, room);
         }
+    }
+
+    #[test]
+    fn a_lane_that_may_hold_more_than_there_is_room_for_is_fed_all_the_same() {
+        let mut board = Board::new(32, 16);
+        let target = Target::placeholder(ObjectId::new(), 1, TargetState::Live);
+        let now = Instant::now();
+        fill(&mut board, target.id, 1);
+        start_all(&mut board);
+        board.ended(target.id, Verdict::Well, now, now);
+        assert!(board.wants(&target) >= 100);
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn a_slow_target_holds_no_more_than_it_works_on() {
     let now = Instant::now();
     let mut lane = Lane::new(64);
     lane.learn(Verdict::Well, now, now + Duration::from_millis(50));
-    assert_eq!(lane.capacity(), 128);
+    assert_eq!(lane.capacity(), 512);
     for _ in 0..100 {
         lane.learn(Verdict::Well, now, now + Duration::from_secs(10));
     }
