@@ -39,7 +39,7 @@ impl Tracker {
     pub fn stored(&self, time: Timestamp) {
         self.change(|standing| {
             standing.stored = Some(time);
-            standing.reached = Some(standing.reached.map_or(time, |reached| later(reached, time)));
+            standing.reached = Some(standing.reached.map_or(time, |reached| reached.max(time)));
         });
     }
 
@@ -57,10 +57,6 @@ impl Tracker {
     fn stored_time(&self) -> Option<Timestamp> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).stored
     }
-}
-
-fn later(one: Timestamp, other: Timestamp) -> Timestamp {
-    if (one.time, one.increment) >= (other.time, other.increment) { one } else { other }
 }
 
 /// Keeps the gauges of lag and oplog window true while this process tails, and counts what is aside; they are absent until

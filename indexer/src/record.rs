@@ -173,8 +173,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// In a backlog, waits a moment for this process's dispatcher: a row that is handed over costs a third less than one that
-    /// is queued and claimed. Only for targets that answer at once, so that no slow one holds up the others' events.
+    /// In a backlog, waits a moment for this process's dispatcher: a row that is handed over spares the claim. Only for targets that answer at once, so that no slow one holds up the others' events.
     async fn let_work_off(&self, batch: &Batch) {
         let Some(dispatcher) = &self.dispatcher else { return };
         let wanted = documents::wanted(batch);
@@ -255,8 +254,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Puts snapshots whole, whether or not they stand: removed by id and inserted, which costs the server half of what as
-    /// many replacing updates do.
+    /// Puts snapshots whole, whether or not they stand: removed by id and inserted, as outcomes are: that costs the server
+    /// less than as many replacing updates.
     async fn replace_snapshots(&mut self, snapshots: &[RawDocumentBuf]) -> Result<(), RecordError> {
         let mut rest = snapshots;
         while !rest.is_empty() {

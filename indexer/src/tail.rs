@@ -213,7 +213,7 @@ impl Tail {
             Feed::Ended(end) => return Err(end.into()),
         }
         if let Some(compared) = self.options.compared {
-            units.retain(|unit| !replaces_the_tasks(unit) || is_after(unit.time(), compared));
+            units.retain(|unit| !replaces_the_tasks(unit) || unit.time() > compared);
         }
         if let Some(at) = units.iter().position(replaces_the_tasks) {
             self.ending = Some(TailEnd::TasksReplaced { at: units[at].time() });
@@ -371,10 +371,6 @@ impl Tail {
             }
         }
     }
-}
-
-fn is_after(time: Timestamp, other: Timestamp) -> bool {
-    (time.time, time.increment) > (other.time, other.increment)
 }
 
 /// Whether another collection was renamed onto the tasks here.

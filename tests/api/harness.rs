@@ -11,7 +11,8 @@ use taskwire::config::{ApiSettings, Source};
 use taskwire::http::{App, router};
 use taskwire::model::ids::StreamTime;
 use taskwire::model::{
-    Attempt, AttemptOutcome, Delivery, DeliveryId, DeliveryStatus, DocId, EventId, EventKind, PayloadSummary, TaskEvent,
+    Attempt, AttemptOutcome, Delivery, DeliveryId, DeliveryStatus, DocId, EventId, EventKind, Ordering, PayloadSummary,
+    TaskEvent,
 };
 use taskwire::store::{ServerClock, Store, connect, ensure_indexes, names};
 use tower::ServiceExt;
@@ -201,30 +202,16 @@ fn sample(group: ObjectId, webhook: ObjectId, n: u32) -> (TaskEvent, Delivery) {
         response_body: None,
     };
     let row = Delivery {
-        id: DeliveryId::derive(&id, webhook),
-        group_id: group.into(),
-        webhook_id: webhook,
-        event_id: id,
-        event_type: EventKind::Completed,
-        task_id: task,
-        sequence: i64::from(n),
-        payload_summary: summary,
         status: DeliveryStatus::Delivered,
         attempts: 1,
-        attempts_base: 0,
         due: None,
-        lease: None,
-        ordered: None,
-        created_at: at,
         last_attempt_at: Some(at),
         next_attempt_at: None,
         delivered_at: Some(at),
-        expire_at: None,
         response_status: Some(200),
         duration_ms: Some(12),
-        error_message: None,
         log: vec![attempt],
-        clock: None,
+        ..Delivery::queued(&event, webhook, Ordering::None, at)
     };
     (event, row)
 }

@@ -11,8 +11,8 @@ use secrecy::SecretString;
 use serde_json::json;
 use taskwire::config::{IndexerSettings, MongoSettings, Source};
 use taskwire::model::{
-    Delivery, DeliveryId, DeliveryStatus, DocId, EventFilter, EventId, EventKind, Ordering, PayloadSummary,
-    RetryPolicy, SealedField, SecretState, Stops, StreamTime, TaskEvent, Webhook,
+    Delivery, DeliveryId, DocId, EventFilter, EventId, EventKind, Ordering, PayloadSummary, RetryPolicy, SealedField,
+    SecretState, Stops, StreamTime, TaskEvent, Webhook,
 };
 use taskwire::secrets::MasterKeys;
 use taskwire::store::{ServerClock, Store, connect, ensure_indexes, names};
@@ -126,45 +126,20 @@ impl Scene {
         });
         let summary = PayloadSummary { status: Some("Pending".into()), changed: vec!["name".into()] };
         let event = TaskEvent {
-            id: id.clone(),
+            id,
             group_id: self.group.clone(),
-            task_id: task_id.clone(),
+            task_id,
             event: EventKind::Updated,
             at: now,
             cluster_time: time,
             sequence,
             actor_id: None,
-            summary: summary.clone(),
+            summary,
             body: body.to_string(),
             echo: false,
             recovered: false,
         };
-        let delivery = Delivery {
-            id: DeliveryId::derive(&id, webhook.id),
-            group_id: self.group.clone(),
-            webhook_id: webhook.id,
-            event_id: id,
-            event_type: EventKind::Updated,
-            task_id,
-            sequence,
-            payload_summary: summary,
-            status: DeliveryStatus::Queued,
-            attempts: 0,
-            attempts_base: 0,
-            due: Some(now),
-            lease: None,
-            ordered: (webhook.ordering == Ordering::PerTask).then_some(true),
-            created_at: now,
-            last_attempt_at: None,
-            next_attempt_at: Some(now),
-            delivered_at: None,
-            expire_at: None,
-            response_status: None,
-            duration_ms: None,
-            error_message: None,
-            log: Vec::new(),
-            clock: None,
-        };
+        let delivery = Delivery::queued(&event, webhook.id, webhook.ordering, now);
         (event, delivery)
     }
 

@@ -38,12 +38,6 @@ pub fn exact(time: Timestamp) -> String {
     format!("{}.{}", time.time, time.increment)
 }
 
-/// Whether one cluster time lies before another.
-#[must_use]
-pub fn is_before(one: Timestamp, other: Timestamp) -> bool {
-    (one.time, one.increment) < (other.time, other.increment)
-}
-
 /// A span of time in its two largest units.
 #[must_use]
 pub fn span(seconds: u64) -> String {

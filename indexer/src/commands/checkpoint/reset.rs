@@ -53,11 +53,11 @@ struct Reach {
 
 /// The way from where everything was told (`told`) to `to`.
 fn plan(told: Timestamp, to: Timestamp, reach: Reach) -> Result<Plan, String> {
-    if moment::is_before(reach.now, to) {
+    if reach.now < to {
         let now = moment::shown(reach.now);
         return Err(format!("the cluster's time is {now}, and the stream has nothing later: say --to now"));
     }
-    if let Some(oldest) = reach.oldest.filter(|oldest| moment::is_before(to, *oldest)) {
+    if let Some(oldest) = reach.oldest.filter(|oldest| to < *oldest) {
         return Err(format!(
             "the oplog begins at {} (cluster time {}), and what came before cannot be read again: name that or a later \
              time, or --to now; what is left out is found by comparing the tasks, and told as recovered",
@@ -65,7 +65,7 @@ fn plan(told: Timestamp, to: Timestamp, reach: Reach) -> Result<Plan, String> {
             moment::exact(oldest),
         ));
     }
-    Ok(if moment::is_before(told, to) { Plan::LeaveOut { from: told, to } } else { Plan::Again { to } })
+    Ok(if told < to { Plan::LeaveOut { from: told, to } } else { Plan::Again { to } })
 }
 
 impl Plan {
