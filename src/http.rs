@@ -13,6 +13,8 @@ pub mod etag;
 mod group_admins;
 pub mod page;
 pub mod query;
+mod replays;
+mod task_events;
 mod ui;
 mod webhooks;
 
@@ -69,6 +71,12 @@ pub fn router(app: Arc<App>, status: Router) -> Router {
         .route(&format!("{webhook}/deliveries"), get(deliveries::list))
         .route(&format!("{webhook}/deliveries/{{deliveryId}}"), get(deliveries::get_one))
         .route(&format!("{webhook}/replay/{{deliveryId}}"), post(deliveries::replay))
+        .route(&format!("{webhook}/replay"), post(replays::replay))
+        .route(&format!("{webhook}/backfill"), post(replays::backfill))
+        .route(&format!("{webhook}/replays"), get(replays::list))
+        .route(&format!("{webhook}/replays/{{replayId}}"), get(replays::get_one).delete(replays::cancel))
+        .route("/api/integrations/task-events", get(task_events::list))
+        .route("/api/integrations/task-events/{eventId}/trace", get(task_events::trace))
         .with_state(app);
     Router::new()
         .merge(api)
