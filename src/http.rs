@@ -11,6 +11,7 @@ pub mod dev_token;
 pub mod error;
 pub mod etag;
 mod group_admins;
+pub mod openapi;
 pub mod page;
 pub mod query;
 mod ui;
@@ -20,7 +21,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::{get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::config::{ApiSettings, SettingError, TargetPolicy};
 use crate::secrets::MasterKeys;
@@ -60,18 +62,22 @@ impl App {
     }
 }
 
-/// Every route of the API, and the page. `status` (see `telemetry::status_routes`) is merged beside them.
+/// Every operation of the API. What stands here is both served and described in the document (`openapi`).
+fn operations() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::get_one, webhooks::update, webhooks::delete))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::get_one))
+        .routes(routes!(deliveries::replay))
+}
+
+/// Every route of the API, and the pages. `status` (see `telemetry::status_routes`) is merged beside them.
 pub fn router(app: Arc<App>, status: Router) -> Router {
-    let webhook = "/api/integrations/webhooks/{id}";
-    let api = Router::new()
-        .route("/api/integrations/webhooks", get(webhooks::list).post(webhooks::create))
-        .route(webhook, get(webhooks::get_one).put(webhooks::update).delete(webhooks::delete))
-        .route(&format!("{webhook}/deliveries"), get(deliveries::list))
-        .route(&format!("{webhook}/deliveries/{{deliveryId}}"), get(deliveries::get_one))
-        .route(&format!("{webhook}/replay/{{deliveryId}}"), post(deliveries::replay))
-        .with_state(app);
+    let api = operations().split_for_parts().0.with_state(app);
     Router::new()
         .merge(api)
+        .merge(openapi::routes())
         .merge(ui::routes())
         .fallback(|| std::future::ready(error::ApiError::no_route()))
         .layer(middleware::from_fn(around::around))

@@ -7,6 +7,7 @@ mod deliveries;
 mod groups;
 mod harness;
 mod matrix;
+mod openapi;
 mod outage;
 mod rotation;
 mod webhooks;

@@ -5,6 +5,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, WEBHOOKS, claims, request, sign, token};
+use crate::openapi::{matches, operations};
 
 /// What one route answers to someone without a good token (always 401), to a stranger, and to the group's admin.
 struct Route {
@@ -63,7 +64,12 @@ fn assert_tells_nothing(what: &str, text: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_answers_each_kind_of_caller_as_it_must_and_shows_strangers_nothing() {
     let api = Api::start().await;
-    for route in routes(&api).await {
+    let routes = routes(&api).await;
+    for (method, path, _) in operations() {
+        let has_row = routes.iter().any(|row| method == row.method && matches(path, &row.path));
+        assert!(has_row, "{method} {path} has no row here");
+    }
+    for route in routes {
         for (kind, token) in bad_tokens(api.admin_a) {
             let what = format!("{} {} with token {kind}", route.method, route.path);
             let asked = request(token.as_deref(), route.method, &route.path, route.body.as_ref(), &[]);
