@@ -72,9 +72,14 @@ impl Api {
     pub async fn start() -> Self {
         let uri = std::env::var("TASKWIRE_TEST_MONGODB_URI")
             .expect("TASKWIRE_TEST_MONGODB_URI must name a replica set for tests");
+        Self::start_at(&uri).await
+    }
+
+    /// On a database of its own of the replica set at `uri`.
+    pub async fn start_at(uri: &str) -> Self {
         let database = format!("tw_api_{}", ObjectId::new().to_hex());
         let source = Source::from_pairs(&[
-            ("mongodb_uri", &uri),
+            ("mongodb_uri", uri),
             ("database", &database),
             ("master_key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="),
             ("jwt_secret", JWT_SECRET),
