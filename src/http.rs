@@ -11,9 +11,11 @@ pub mod dev_token;
 pub mod error;
 pub mod etag;
 mod group_admins;
+pub mod openapi;
 pub mod page;
 pub mod query;
 mod replays;
+mod stats;
 mod task_events;
 mod ui;
 mod webhooks;
@@ -22,7 +24,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::{get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::config::{ApiSettings, SettingError, TargetPolicy};
 use crate::secrets::MasterKeys;
@@ -62,24 +65,31 @@ impl App {
     }
 }
 
-/// Every route of the API, and the page. `status` (see `telemetry::status_routes`) is merged beside them.
+/// Every operation of the API. What stands here is both served and described in the document (`openapi`).
+fn operations() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::get_one, webhooks::update, webhooks::delete))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::get_one))
+        .routes(routes!(deliveries::replay))
+        .routes(routes!(replays::replay))
+        .routes(routes!(replays::backfill))
+        .routes(routes!(replays::list))
+        .routes(routes!(replays::get_one, replays::cancel))
+        .routes(routes!(stats::of_webhook))
+        .routes(routes!(stats::of_group))
+        .routes(routes!(stats::status))
+        .routes(routes!(task_events::list))
+        .routes(routes!(task_events::trace))
+}
+
+/// Every route of the API, and the pages. `status` (see `telemetry::status_routes`) is merged beside them.
 pub fn router(app: Arc<App>, status: Router) -> Router {
-    let webhook = "/api/integrations/webhooks/{id}";
-    let api = Router::new()
-        .route("/api/integrations/webhooks", get(webhooks::list).post(webhooks::create))
-        .route(webhook, get(webhooks::get_one).put(webhooks::update).delete(webhooks::delete))
-        .route(&format!("{webhook}/deliveries"), get(deliveries::list))
-        .route(&format!("{webhook}/deliveries/{{deliveryId}}"), get(deliveries::get_one))
-        .route(&format!("{webhook}/replay/{{deliveryId}}"), post(deliveries::replay))
-        .route(&format!("{webhook}/replay"), post(replays::replay))
-        .route(&format!("{webhook}/backfill"), post(replays::backfill))
-        .route(&format!("{webhook}/replays"), get(replays::list))
-        .route(&format!("{webhook}/replays/{{replayId}}"), get(replays::get_one).delete(replays::cancel))
-        .route("/api/integrations/task-events", get(task_events::list))
-        .route("/api/integrations/task-events/{eventId}/trace", get(task_events::trace))
-        .with_state(app);
+    let api = operations().split_for_parts().0.with_state(app);
     Router::new()
         .merge(api)
+        .merge(openapi::routes())
         .merge(ui::routes())
         .fallback(|| std::future::ready(error::ApiError::no_route()))
         .layer(middleware::from_fn(around::around))

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod delivery;
 pub mod ids;
 pub mod replay;
+pub mod stats;
 pub mod stops;
 pub mod task_event;
 pub mod version;

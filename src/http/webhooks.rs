@@ -2,6 +2,7 @@
 
 mod answer;
 mod input;
+mod schema;
 mod sealed;
 mod target_headers;
 
@@ -15,15 +16,17 @@ use axum::response::{IntoResponse, Response};
 use bson::oid::ObjectId;
 use rand::Rng;
 use secrecy::SecretString;
+use utoipa::IntoParams;
 
 use self::answer::WebhookAnswer;
 use self::input::{Checked, SecretChange, WebhookInput};
+use self::schema::{NewWebhook, WebhookChange};
 use super::App;
 use super::auth::Caller;
 use super::body::JsonBody;
 use super::error::{ApiError, ApiResult};
-use super::etag::{check_if_match, etag};
-use super::page::{ListKey, Page};
+use super::etag::{IfMatch, check_if_match, etag};
+use super::page::{ListKey, Page, PageParameters};
 use super::query::Query;
 use crate::model::{AuditAction, AuditEntry, DisabledReason, DocId, Webhook};
 use crate::store::webhooks::{self, Deleted, Inserted, PER_GROUP_MAX, Replaced};
@@ -38,6 +41,25 @@ async fn let_it_settle(tries: u32) {
     tokio::time::sleep(Duration::from_millis(pause)).await;
 }
 
+/// The webhook in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code, reason = "describes the parameter; the handlers take the path apart")]
+pub(super) struct WebhookPath {
+    /// The webhook's id.
+    #[param(example = "65a0000000000000000000b2")]
+    id: String,
+}
+
+/// Which group's webhooks a list shows.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the parameter; `Query` reads it")]
+struct ListParameters {
+    /// Only those of this group; left out: of every group that the caller administers.
+    group_id: Option<String>,
+}
+
 /// The webhook with this id, if it is in a group of the caller's.
 ///
 /// # Errors
@@ -49,6 +71,17 @@ pub(super) async fn find_webhook(app: &App, caller: &Caller, id: &str, deleted: 
 }
 
 /// `GET /api/integrations/webhooks`: of the group asked for, or of all that the caller administers; newest first.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/webhooks",
+    operation_id = "listWebhooks",
+    tag = "Webhooks",
+    summary = "List webhooks",
+    description = "Newest first, without those that were deleted.\n\n\
+        Permission: an admin of `groupId`; without it, everybody sees those of the groups they administer.",
+    params(ListParameters, PageParameters),
+    responses((status = 200, description = "One page", body = Page<WebhookAnswer>)),
+)]
 pub(super) async fn list(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -68,6 +101,21 @@ pub(super) async fn list(
 }
 
 /// `GET /api/integrations/webhooks/{id}`
+#[utoipa::path(
+    get,
+    path = "/api/integrations/webhooks/{id}",
+    operation_id = "getWebhook",
+    tag = "Webhooks",
+    summary = "Get a webhook",
+    description = "Permission: an admin of the webhook's group.",
+    params(WebhookPath),
+    responses((
+        status = 200,
+        description = "The webhook",
+        body = WebhookAnswer,
+        headers(("ETag" = String, description = "Its version, for `If-Match`")),
+    )),
+)]
 pub(super) async fn get_one(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -78,6 +126,29 @@ pub(super) async fn get_one(
 }
 
 /// `POST /api/integrations/webhooks`: 201; the only answer that shows a new webhook's secret.
+#[utoipa::path(
+    post,
+    path = "/api/integrations/webhooks",
+    operation_id = "createWebhook",
+    tag = "Webhooks",
+    summary = "Create a webhook",
+    description = "The answer is the only one that shows the secret: keep it. A group has at most 100 webhooks.\n\n\
+        Permission: an admin of the body's `groupId`; for any other group, whether it exists or not, 403.",
+    request_body = NewWebhook,
+    responses(
+        (
+            status = 201,
+            description = "Created; with its secret",
+            body = WebhookAnswer,
+            headers(
+                ("ETag" = String, description = "Its version, for `If-Match`"),
+                ("Location" = String, description = "Its path"),
+            ),
+        ),
+        (status = 403, description = "The caller does not administer this group"),
+        (status = 409, description = "The group has as many webhooks as it may have"),
+    ),
+)]
 pub(super) async fn create(caller: Caller, State(app): State<Arc<App>>, body: JsonBody) -> ApiResult<Response> {
     let input: WebhookInput = body.read(&[])?;
     let group = input.group_id.as_deref().filter(|text| !text.is_empty()).map(DocId::parse);
@@ -105,6 +176,29 @@ pub(super) async fn create(caller: Caller, State(app): State<Arc<App>>, body: Js
 }
 
 /// `PUT /api/integrations/webhooks/{id}`: fields left out keep their values.
+#[utoipa::path(
+    put,
+    path = "/api/integrations/webhooks/{id}",
+    operation_id = "updateWebhook",
+    tag = "Webhooks",
+    summary = "Change a webhook, rotate its secret",
+    description = "Fields that are left out keep their values; what `GET` answers can be sent back with one field changed. \
+        `rotateSecret` makes a new secret, shown in this answer alone, and both sign until `finalizeRotation`. \
+        A changed `targetUrl` takes the waiting deliveries along.\n\n\
+        Permission: an admin of the webhook's group.",
+    params(WebhookPath, IfMatch),
+    request_body = WebhookChange,
+    responses(
+        (
+            status = 200,
+            description = "The webhook as it is now; with the new secret if one was made",
+            body = WebhookAnswer,
+            headers(("ETag" = String, description = "Its version, for `If-Match`")),
+        ),
+        (status = 409, description = "A rotation is open already, or none is; or others keep changing this webhook"),
+        (status = 412, description = "It was changed since: get it again"),
+    ),
+)]
 pub(super) async fn update(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -135,6 +229,21 @@ pub(super) async fn update(
 }
 
 /// `DELETE /api/integrations/webhooks/{id}`: soft. It is gone from lists, nothing is sent any more, its log stays.
+#[utoipa::path(
+    delete,
+    path = "/api/integrations/webhooks/{id}",
+    operation_id = "deleteWebhook",
+    tag = "Webhooks",
+    summary = "Delete a webhook",
+    description = "It is gone from lists and nothing is sent any more: what waits ends as `dead-letter`. Its log stays \
+        readable.\n\nPermission: an admin of the webhook's group.",
+    params(WebhookPath, IfMatch),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 409, description = "Others keep changing this webhook"),
+        (status = 412, description = "It was changed since: get it again"),
+    ),
+)]
 pub(super) async fn delete(
     caller: Caller,
     State(app): State<Arc<App>>,

@@ -2,11 +2,12 @@
 
 use bson::{DateTime, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{DocId, EventId, PayloadSummary};
 
 /// The six lifecycle events, in the order in which several events of one change are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub enum EventKind {
     /// A task was inserted, or upserted by a replace.
     #[serde(rename = "task.created")]

@@ -5,26 +5,33 @@ use std::fmt;
 
 use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{DocId, EventKind, Stops};
 use crate::secrets::Sealed;
 
 /// Which events a webhook wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[allow(clippy::struct_excessive_bools, reason = "the contract's six switches")]
 pub struct EventFilter {
     /// `task.created`
+    #[schema(required = true)]
     pub task_created: bool,
     /// `task.updated`
+    #[schema(required = true)]
     pub task_updated: bool,
     /// `task.completed`
+    #[schema(required = true)]
     pub task_completed: bool,
     /// `task.approved`
+    #[schema(required = true)]
     pub task_approved: bool,
     /// `task.rejected`
+    #[schema(required = true)]
     pub task_rejected: bool,
     /// `task.swapped`
+    #[schema(required = true)]
     pub task_swapped: bool,
 }
 
@@ -44,12 +51,14 @@ impl EventFilter {
 }
 
 /// How often a failing delivery is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RetryPolicy {
     /// Attempts in all, 1–20.
+    #[schema(required = true, minimum = 1, maximum = 20, example = 14)]
     pub max_attempts: i32,
     /// Seconds before the second attempt, 1–86400; doubled for each further one.
+    #[schema(required = true, minimum = 1, maximum = 86400, example = 30)]
     pub backoff_seconds: i32,
 }
 
@@ -61,7 +70,7 @@ impl Default for RetryPolicy {
 }
 
 /// Whether events of one task go one after the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Ordering {
     /// Each goes when it can.
@@ -72,7 +81,7 @@ pub enum Ordering {
 }
 
 /// Why a webhook is disabled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DisabledReason {
     /// An admin did it.

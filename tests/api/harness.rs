@@ -104,12 +104,16 @@ impl Api {
         Self { router, store, app_name, group_a, group_b, admin_a, admin_b, member_a }
     }
 
+    /// The answer, which must be one that the API's description knows.
     pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().to_string());
         let response = self.router.clone().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 1 << 22).await.expect("a body");
         let text = String::from_utf8(body.to_vec()).expect("UTF-8");
-        Answer { status: parts.status, headers: parts.headers, text }
+        let answer = Answer { status: parts.status, headers: parts.headers, text };
+        crate::openapi::assert_described(&method, &path, &answer);
+        answer
     }
 
     /// Asks with this user's token.

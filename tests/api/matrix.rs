@@ -5,6 +5,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, EVENTS, WEBHOOKS, claims, request, sign, token};
+use crate::openapi::{matches, operations};
 
 /// What one route answers to someone without a good token (always 401), to a stranger, and to the group's admin.
 struct Route {
@@ -44,6 +45,11 @@ async fn routes(api: &Api) -> Vec<Route> {
         route("GET", EVENTS.to_owned(), None, 200, 200),
         route("GET", format!("{EVENTS}?groupId={group}"), None, 403, 200),
         route("GET", format!("{EVENTS}/{event}/trace"), None, 404, 200),
+        route("GET", format!("{webhook}/stats"), None, 404, 200),
+        route("GET", format!("{webhook}/stats?window=x"), None, 404, 422),
+        route("GET", "/api/integrations/stats".to_owned(), None, 200, 200),
+        route("GET", format!("/api/integrations/stats?groupId={group}"), None, 403, 200),
+        route("GET", "/api/integrations/status".to_owned(), None, 403, 200),
         // Last: after it the webhook is gone for its admin too.
         route("DELETE", webhook, None, 404, 204),
     ]
@@ -76,7 +82,12 @@ fn assert_tells_nothing(what: &str, text: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_answers_each_kind_of_caller_as_it_must_and_shows_strangers_nothing() {
     let api = Api::start().await;
-    for route in routes(&api).await {
+    let routes = routes(&api).await;
+    for (method, path, _) in operations() {
+        let has_row = routes.iter().any(|row| method == row.method && matches(path, &row.path));
+        assert!(has_row, "{method} {path} has no row here");
+    }
+    for route in routes {
         for (kind, token) in bad_tokens(api.admin_a) {
             let what = format!("{} {} with token {kind}", route.method, route.path);
             let asked = request(token.as_deref(), route.method, &route.path, route.body.as_ref(), &[]);

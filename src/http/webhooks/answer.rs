@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bson::DateTime;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::sealed;
 use crate::http::error::ApiResult;
@@ -17,56 +18,97 @@ use crate::secrets::MasterKeys;
 pub(super) const READ_ONLY: [&str; 8] =
     ["id", "createdAt", "createdBy", "updatedAt", "health", "missed", "secretHint", "rotation"];
 
-/// The answer.
-#[derive(Serialize)]
+/// A webhook.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Webhook)]
 pub(in crate::http) struct WebhookAnswer {
+    #[schema(example = "65a0000000000000000000b2")]
     id: String,
+    /// The group whose events it gets.
+    #[schema(example = "65a0000000000000000000a1")]
     group_id: String,
+    #[schema(example = "Our chat")]
     name: String,
+    /// Where it is sent.
+    #[schema(example = "https://hooks.example.com/tasks")]
     target_url: String,
+    #[schema(example = true)]
     enabled: bool,
+    /// Which events it gets.
     events: EventFilter,
+    /// Sent with each request.
+    #[schema(example = json!({"X-Api-Key": "k-123"}))]
     headers: BTreeMap<String, String>,
+    /// When a failing delivery is tried again, and how often.
     retry_policy: RetryPolicy,
+    /// One deadline over an attempt.
+    #[schema(minimum = 1, maximum = 30, example = 15)]
     timeout_seconds: i32,
+    /// At most so many attempts begin in a second; null: no limit.
+    #[schema(required = true, minimum = 1, maximum = 1000, example = 10)]
     rate_limit_per_second: Option<i32>,
+    /// Whether events of one task go one after the other.
     ordering: Ordering,
+    /// Whether changes that came in through the inbound endpoint are left out.
     skip_inbound_echoes: bool,
+    /// The signing secret: only in the answer to the call that made it, and never again.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     secret: Option<String>,
+    /// The secret's last four characters.
+    #[schema(example = "LaSw")]
     secret_hint: String,
+    /// The open rotation: both secrets sign. Null: none is open.
+    #[schema(required = true)]
     rotation: Option<Rotation>,
     health: Health,
+    /// When it was disabled and got no events, until its admins decide about them (`dismissMissed`, or a backfill).
+    #[schema(required = true)]
     missed: Option<Missed>,
+    #[schema(format = DateTime)]
     created_at: String,
+    /// The user who made it.
+    #[schema(example = "65a0000000000000000000d4")]
     created_by: String,
+    #[schema(format = DateTime)]
     updated_at: String,
 }
 
-#[derive(Serialize)]
+/// A rotation under way.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Rotation {
+    #[schema(format = DateTime)]
     started_at: String,
+    /// When the previous secret stops by itself; null: not before the rotation is finalized.
+    #[schema(required = true, format = DateTime)]
     expires_at: Option<String>,
 }
 
 /// When it was disabled and got no events, as long as its admins have not decided what to do about them.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Missed {
+    #[schema(format = DateTime)]
     since: String,
+    #[schema(format = DateTime)]
     until: String,
 }
 
-#[derive(Serialize)]
+/// How its deliveries fare.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Health {
     status: HealthStatus,
+    /// Why it is disabled, if it is.
+    #[schema(required = true)]
     disabled_reason: Option<DisabledReason>,
+    #[schema(required = true, format = DateTime)]
     last_success_at: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Healthy: the last attempt succeeded, or there was none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum HealthStatus {
     Healthy,
