@@ -10,6 +10,7 @@ mod deliveries;
 pub mod dev_token;
 pub mod error;
 pub mod etag;
+mod event_types;
 mod group_admins;
 pub mod openapi;
 pub mod page;
@@ -25,6 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::{ApiSettings, SettingError, TargetPolicy};
+use crate::mapping::Mapping;
 use crate::secrets::MasterKeys;
 use crate::store::{ServerClock, Store};
 
@@ -38,6 +40,8 @@ pub struct App {
     pub keys: Arc<MasterKeys>,
     /// The address guard's rules.
     pub targets: TargetPolicy,
+    /// How the service's documents are read.
+    pub mapping: Arc<Mapping>,
     /// Checks tokens.
     pub tokens: auth::TokenChecker,
     /// Who administers what.
@@ -55,6 +59,7 @@ impl App {
             tokens: auth::TokenChecker::new(&settings.jwt)?,
             admins: group_admins::GroupAdmins::new(store.clone(), common.mapping.groups.clone()),
             keys: common.master_keys.clone(),
+            mapping: common.mapping.clone(),
             targets: common.targets.clone(),
             store,
             clock,
@@ -70,6 +75,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get_one))
         .routes(routes!(deliveries::replay))
+        .routes(routes!(event_types::list))
 }
 
 /// Every route of the API, and the pages. `status` (see `telemetry::status_routes`) is merged beside them.

@@ -5,6 +5,7 @@
 //! ([`secrets`], [`signing`], [`target_guard`]). `taskwire-api` adds the HTTP surface; the stages from change
 //! to delivery live in the package `taskwire-indexer`.
 
+pub mod catalogue;
 pub mod config;
 pub mod http;
 pub mod mapping;

@@ -46,6 +46,11 @@ impl EventFilter {
             EventKind::Rejected => self.task_rejected,
             EventKind::Swapped => self.task_swapped,
             EventKind::Updated => self.task_updated,
+            // These go to the group's alert address, and to no webhook.
+            EventKind::WebhookFailing
+            | EventKind::WebhookDisabled
+            | EventKind::WebhookRecovered
+            | EventKind::DeadLetter => false,
         }
     }
 }

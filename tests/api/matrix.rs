@@ -32,6 +32,7 @@ async fn routes(api: &Api) -> Vec<Route> {
         route("GET", format!("{webhook}/deliveries?limit=0"), None, 404, 422),
         route("GET", format!("{webhook}/deliveries/{delivery}"), None, 404, 200),
         route("POST", format!("{webhook}/replay/{delivery}"), None, 404, 202),
+        route("GET", "/api/integrations/event-types".to_owned(), None, 200, 200),
         // Last: after it the webhook is gone for its admin too.
         route("DELETE", webhook, None, 404, 204),
     ]
