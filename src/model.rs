@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod delivery;
 pub mod ids;
+pub mod notice;
 pub mod stops;
 pub mod task_event;
 pub mod webhook;
@@ -10,6 +11,7 @@ pub mod webhook;
 pub use audit::{AuditAction, AuditEntry};
 pub use delivery::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, PayloadSummary};
 pub use ids::{DeliveryId, DocId, EventId, StreamTime};
+pub use notice::{Alert, Mend, Notice, NoticeKind};
 pub use stops::{Missed, Stop, Stops};
 pub use task_event::{EventKind, TaskEvent};
 pub use webhook::{

@@ -8,6 +8,7 @@ mod connect;
 pub mod deliveries;
 pub mod health;
 mod indexes;
+pub mod notices;
 pub mod pauses;
 mod transaction;
 pub mod webhooks;

@@ -55,6 +55,13 @@ impl Query {
         self.values.get(name).map(String::as_str)
     }
 
+    /// Takes it as a fault if this parameter is missing.
+    pub fn needs(&mut self, name: &str) {
+        if self.text(name).is_none() {
+            self.fault(name, "is missing".to_owned());
+        }
+    }
+
     /// A parameter with few values: what `parse` makes of it, or a fault that lists `values`.
     pub fn one_of<T>(&mut self, name: &str, values: &[&str], parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let text = self.text(name)?;

@@ -69,7 +69,7 @@ pub async fn list(
     let found = rows
         .find(list_filter(webhook, filter, place))
         .sort(doc! { "createdAt": -1, "_id": -1 })
-        .projection(doc! { "log": 0 })
+        .projection(doc! { "log": 0, "body": 0 })
         .limit(limit);
     found.max_time(READ_MAX).await?.try_collect().await
 }
@@ -166,7 +166,8 @@ async fn obstacle(store: &Store, session: &mut ClientSession, webhook: &Webhook,
     if row.status.is_open() {
         return Ok(Some(Replayed::StillOpen));
     }
-    Ok((!keep_event(store, session, &row.event_id).await?).then_some(Replayed::EventGone))
+    let has_body = row.body.is_some() || keep_event(store, session, &row.event_id).await?;
+    Ok((!has_body).then_some(Replayed::EventGone))
 }
 
 /// Counts in the event that one of its deliveries is queued anew; false if it is gone. What removes old events looks at the

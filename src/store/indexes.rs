@@ -29,7 +29,7 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
             .options(options.partial_filter_expression(filter).build())
             .build()
     };
-    let indexes: [(&str, Vec<IndexModel>); 7] = [
+    let indexes: [(&str, Vec<IndexModel>); 8] = [
         (names::WEBHOOKS, vec![plain(doc! { "groupId": 1 }), plain(doc! { "updatedAt": 1 })]),
         (
             names::DELIVERIES,
@@ -56,6 +56,13 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
             ],
         ),
         (names::WEBHOOK_VERSIONS, vec![plain(doc! { "webhookId": 1, "at.t": -1, "at.i": -1, "at.n": -1 })]),
+        // Whose group is to be told something: failing, told of that, or with deliveries given up. Each is small.
+        (
+            names::WEBHOOK_HEALTH,
+            ["failingSince", "toldFailing", "deadLetters.since"]
+                .map(|field| named(doc! { field: 1 }, field, doc! { field: { "$exists": true } }))
+                .to_vec(),
+        ),
         // What is aside, in the order of the stream; and its count.
         (names::QUARANTINE, vec![plain(doc! { "status": 1, "clusterTime": 1, "_id": 1 })]),
         (names::RECEIPTS, vec![at_expiry(Document::new())]),
