@@ -17,7 +17,9 @@ pub mod openapi;
 pub mod page;
 pub mod query;
 mod receiver_check;
+mod replays;
 mod settings;
+mod task_events;
 mod ui;
 mod webhooks;
 
@@ -101,9 +103,15 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get_one))
         .routes(routes!(deliveries::replay))
+        .routes(routes!(replays::replay))
+        .routes(routes!(replays::backfill))
+        .routes(routes!(replays::list))
+        .routes(routes!(replays::get_one, replays::cancel))
         .routes(routes!(receiver_check::test))
         .routes(routes!(receiver_check::verify))
         .routes(routes!(event_types::list))
+        .routes(routes!(task_events::list))
+        .routes(routes!(task_events::trace))
         .routes(routes!(settings::get, settings::put))
         .routes(routes!(audit::list))
 }

@@ -38,6 +38,9 @@ pub(super) struct AuditAnswer {
     webhook_id: Option<String>,
     #[schema(required = true, example = json!(null))]
     delivery_id: Option<String>,
+    /// The bulk replay or backfill.
+    #[schema(required = true, example = json!(null))]
+    replay_id: Option<String>,
     /// Why Taskwire disabled it.
     #[schema(required = true)]
     reason: Option<DisabledReason>,
@@ -57,6 +60,7 @@ impl From<AuditEntry> for AuditAnswer {
             action: entry.action,
             webhook_id: entry.webhook_id.map(|id| id.to_hex()),
             delivery_id: entry.delivery_id.map(|id| id.to_string()),
+            replay_id: entry.replay_id.map(|id| id.to_hex()),
             reason: entry.reason,
             changed: entry.changed,
         }

@@ -84,6 +84,17 @@ pub async fn alerts(store: &Store, groups: &[DocId]) -> Result<Vec<Webhook>> {
     store.collection(names::WEBHOOKS).find(filter).max_time(READ_MAX).await?.try_collect().await
 }
 
+/// Every webhook of a group, deleted ones too but no alert address, newest first.
+///
+/// # Errors
+/// The driver's error.
+pub async fn all_of_group(store: &Store, group: &DocId) -> Result<Vec<Webhook>> {
+    let webhooks = store.collection(names::WEBHOOKS);
+    let found =
+        webhooks.find(doc! { "groupId": group.clone(), "alert": { "$exists": false } }).sort(doc! { "_id": -1 });
+    found.max_time(READ_MAX).await?.try_collect().await
+}
+
 /// The health of those of `ids` that have any yet.
 ///
 /// # Errors

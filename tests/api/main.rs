@@ -11,6 +11,8 @@ mod matrix;
 mod openapi;
 mod outage;
 mod receiver_check;
+mod replays;
 mod rotation;
 mod settings;
+mod task_events;
 mod webhooks;
