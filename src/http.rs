@@ -4,32 +4,51 @@
 //! [`error::ApiError`]s; whatever else answers with an error is turned into one on the way out (`around`).
 
 mod around;
+mod audit;
 pub mod auth;
 pub mod body;
 mod deliveries;
 pub mod dev_token;
 pub mod error;
 pub mod etag;
+mod event_types;
 mod group_admins;
 pub mod openapi;
 pub mod page;
 pub mod query;
+mod receiver_check;
 mod replays;
+mod settings;
 mod stats;
 mod task_events;
 mod ui;
 mod webhooks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::client::{ClientError, TargetClient};
 use crate::config::{ApiSettings, SettingError, TargetPolicy};
+use crate::mapping::Mapping;
 use crate::secrets::MasterKeys;
 use crate::store::{ServerClock, Store};
+use crate::target::Opener;
+
+/// Why requests cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A setting.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The client that sends tests.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
 
 /// What every request has at hand.
 pub struct App {
@@ -41,6 +60,14 @@ pub struct App {
     pub keys: Arc<MasterKeys>,
     /// The address guard's rules.
     pub targets: TargetPolicy,
+    /// Makes webhooks ready for sending.
+    pub opener: Opener,
+    /// Sends tests.
+    pub client: TargetClient,
+    /// How the service's documents are read.
+    pub mapping: Arc<Mapping>,
+    /// How long two secrets of one webhook sign at most.
+    pub rotation_overlap: Option<Duration>,
     /// Checks tokens.
     pub tokens: auth::TokenChecker,
     /// Who administers what.
@@ -51,14 +78,18 @@ impl App {
     /// Puts together what requests need.
     ///
     /// # Errors
-    /// [`SettingError`], if the JWKS file cannot be used.
-    pub fn new(settings: &ApiSettings, store: Store, clock: ServerClock) -> Result<Arc<Self>, SettingError> {
+    /// [`AppError`], if the JWKS file, the further roots or the proxy cannot be used.
+    pub fn new(settings: &ApiSettings, store: Store, clock: ServerClock) -> Result<Arc<Self>, AppError> {
         let common = &settings.common;
         Ok(Arc::new(Self {
             tokens: auth::TokenChecker::new(&settings.jwt)?,
             admins: group_admins::GroupAdmins::new(store.clone(), common.mapping.groups.clone()),
+            opener: Opener { keys: common.master_keys.clone(), policy: common.targets.clone() },
+            client: TargetClient::new(&settings.client)?,
             keys: common.master_keys.clone(),
+            mapping: common.mapping.clone(),
             targets: common.targets.clone(),
+            rotation_overlap: settings.rotation_overlap,
             store,
             clock,
         }))
@@ -80,8 +111,13 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(stats::of_webhook))
         .routes(routes!(stats::of_group))
         .routes(routes!(stats::status))
+        .routes(routes!(receiver_check::test))
+        .routes(routes!(receiver_check::verify))
+        .routes(routes!(event_types::list))
         .routes(routes!(task_events::list))
         .routes(routes!(task_events::trace))
+        .routes(routes!(settings::get, settings::put))
+        .routes(routes!(audit::list))
 }
 
 /// Every route of the API, and the pages. `status` (see `telemetry::status_routes`) is merged beside them.

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use metrics_exporter_prometheus::PrometheusHandle;
 use taskwire::config::{ApiSettings, JwtSettings, LogFormat, SettingError, Source};
-use taskwire::http::{App, dev_token, openapi, router};
+use taskwire::http::{App, AppError, dev_token, openapi, router};
 use taskwire::store::{ServerClock, Store, connect, ensure_indexes};
 use taskwire::telemetry::{self, Readiness, StatusBoard, TelemetryError, status_routes};
 use taskwire::{VERSION, shutdown};
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("taskwire-api: {error:#}");
-            let settings = error.is::<SettingError>() || error.is::<TelemetryError>();
+            let settings = error.is::<SettingError>() || error.is::<TelemetryError>() || error.is::<AppError>();
             if settings { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

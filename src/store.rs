@@ -9,6 +9,7 @@ pub mod deliveries;
 pub mod health;
 mod indexes;
 pub mod mutes;
+pub mod notices;
 pub mod pauses;
 pub mod replays;
 pub mod standing;

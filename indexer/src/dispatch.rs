@@ -21,10 +21,10 @@ mod in_order;
 mod job;
 mod lane;
 mod meters;
+mod notices;
 mod shares;
 mod statement;
 mod stats;
-mod target;
 mod view;
 mod writer;
 
@@ -34,9 +34,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bson::{DateTime, oid::ObjectId};
+use taskwire::client::{ClientError, TargetClient};
 use taskwire::config::IndexerSettings;
 use taskwire::model::{Delivery, DocId};
 use taskwire::store::{ServerClock, Store};
+use taskwire::target::Opener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -50,11 +52,9 @@ use self::health::HealthBoard;
 use self::job::{Job, shared_body};
 use self::meters::Meters;
 use self::stats::StatsBoard;
-use self::target::Opener;
 use self::view::{Looker, View};
 use self::writer::{FreedTasks, Writer};
 use crate::claim::LEASE;
-use crate::client::{ClientError, TargetClient};
 
 pub use self::meters::Tally;
 pub use self::view::FRESH_FOR;
@@ -200,7 +200,7 @@ pub fn start_for(
     group: Option<DocId>,
     stop: CancellationToken,
 ) -> Result<(DispatchHandle, JoinHandle<()>), ClientError> {
-    let client = TargetClient::new(settings)?;
+    let client = TargetClient::new(&settings.client)?;
     let (sender, statements) = mpsc::channel(writer::WAITING);
     let engine = Arc::new(Engine {
         store: store.clone(),
@@ -210,6 +210,7 @@ pub fn start_for(
         health: HealthBoard::default(),
         stats: StatsBoard::default(),
         clocks: Clocks::default(),
+        alerts: settings.alerts,
         disable_failing_after: settings.disable_failing_after,
         more: Arc::new(Notify::new()),
         lacks_share: Notify::new(),
@@ -348,6 +349,7 @@ async fn keep_reporting(engine: Arc<Engine>, stop: CancellationToken) {
     tokio::select! {
         () = engine.meters.watch_queue(&engine.store, &engine.clock) => {}
         () = health => {}
+        () = notices::keep_telling(&engine) => {}
         () = stop.cancelled() => {}
     }
 }

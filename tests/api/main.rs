@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "one test binary, with nothing outside it")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a harness that fails is a test that fails")]
 
+mod audit;
 mod bad_input;
 mod deliveries;
 mod groups;
@@ -9,8 +10,10 @@ mod harness;
 mod matrix;
 mod openapi;
 mod outage;
+mod receiver_check;
 mod replays;
 mod rotation;
+mod settings;
 mod stats;
 mod task_events;
 mod webhooks;
