@@ -30,7 +30,7 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
             .build()
     };
     let list_key = doc! { "groupId": 1, "webhookId": 1, "createdAt": -1, "_id": -1 };
-    let indexes: [(&str, Vec<IndexModel>); 11] = [
+    let indexes: [(&str, Vec<IndexModel>); 12] = [
         (names::WEBHOOKS, vec![plain(doc! { "groupId": 1 }), plain(doc! { "updatedAt": 1 })]),
         (
             names::DELIVERIES,
@@ -81,6 +81,7 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
         (names::QUARANTINE, vec![plain(doc! { "status": 1, "clusterTime": 1, "_id": 1 })]),
         (names::RECEIPTS, vec![at_expiry(Document::new())]),
         (names::GAPS, vec![at_expiry(Document::new())]),
+        (names::IDEMPOTENCY, vec![at_expiry(Document::new())]),
         // Each group's audit is numbered without holes; the index makes two changes at once take turns.
         (names::AUDIT, vec![unique(doc! { "groupId": 1, "sequence": -1 })]),
     ];
