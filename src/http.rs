@@ -21,6 +21,7 @@ pub mod query;
 mod receiver_check;
 mod replays;
 mod settings;
+mod stats;
 mod task_events;
 mod ui;
 mod webhooks;
@@ -117,6 +118,9 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(replays::backfill))
         .routes(routes!(replays::list))
         .routes(routes!(replays::get_one, replays::cancel))
+        .routes(routes!(stats::of_webhook))
+        .routes(routes!(stats::of_group))
+        .routes(routes!(stats::status))
         .routes(routes!(receiver_check::test))
         .routes(routes!(receiver_check::verify))
         .routes(routes!(event_types::list))

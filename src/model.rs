@@ -5,6 +5,7 @@ pub mod delivery;
 pub mod ids;
 pub mod notice;
 pub mod replay;
+pub mod stats;
 pub mod stops;
 pub mod task_event;
 pub mod version;

@@ -13,6 +13,8 @@ pub mod mutes;
 pub mod notices;
 pub mod pauses;
 pub mod replays;
+pub mod standing;
+pub mod stats;
 pub mod task_events;
 mod transaction;
 pub mod versions;
@@ -51,6 +53,8 @@ pub mod names {
     pub const GAPS: &str = "gaps";
     /// Bulk replays and backfills, under way and over.
     pub const REPLAYS: &str = "replays";
+    /// What became of attempts, by webhook and hour.
+    pub const STATS: &str = "deliveryStats";
     /// Receipts of inbound calls; their insert tells the watcher which writes came in through the inbound endpoint.
     pub const RECEIPTS: &str = "inboundReceipts";
     /// POSTs made under an `Idempotency-Key`.

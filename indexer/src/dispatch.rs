@@ -24,6 +24,7 @@ mod meters;
 mod notices;
 mod shares;
 mod statement;
+mod stats;
 mod view;
 mod writer;
 
@@ -50,6 +51,7 @@ use self::feed::{Feeder, new_token};
 use self::health::HealthBoard;
 use self::job::{Job, shared_body};
 use self::meters::Meters;
+use self::stats::StatsBoard;
 use self::view::{Looker, View};
 use self::writer::{FreedTasks, Writer};
 use crate::claim::LEASE;
@@ -206,6 +208,7 @@ pub fn start_for(
         view: View::new(),
         meters: Meters::new(),
         health: HealthBoard::default(),
+        stats: StatsBoard::default(),
         clocks: Clocks::default(),
         alerts: settings.alerts,
         disable_failing_after: settings.disable_failing_after,
@@ -283,6 +286,7 @@ impl Parts {
             let _ = writer.await;
         }
         let _ = tokio::time::timeout_at(last, engine.health.flush(&engine.store)).await;
+        let _ = tokio::time::timeout_at(last, engine.stats.flush(&engine.store)).await;
         tracing::info!(released, "the dispatcher has stopped");
     }
 }
@@ -334,6 +338,7 @@ async fn keep_reporting(engine: Arc<Engine>, stop: CancellationToken) {
         let mut every = tokio::time::interval(HEALTH);
         loop {
             every.tick().await;
+            engine.stats.flush(&engine.store).await;
             let failed = engine.health.flush(&engine.store).await;
             let limit = engine.disable_failing_after;
             if let Err(error) = disable::failing(&engine.store, &engine.clock, &failed, limit).await {

@@ -152,7 +152,7 @@ async fn work_on(
     ensure_indexes(&store).await.context("the indexes cannot be made")?;
     let clock = ServerClock::calibrated(&store.db).await?;
     let tracker = Tracker::default();
-    tokio::spawn(lag::report(store.clone(), tracker.clone(), stop.clone()));
+    tokio::spawn(lag::report(store.clone(), clock.clone(), tracker.clone(), stop.clone()));
     // The dispatcher stops after the watcher, which may hand over until its end.
     let no_more = CancellationToken::new();
     let group = match &work {

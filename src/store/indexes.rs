@@ -77,6 +77,7 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
                 at_expiry(Document::new()),
             ],
         ),
+        (names::STATS, vec![plain(doc! { "groupId": 1, "hour": 1 }), at_expiry(Document::new())]),
         // What is aside, in the order of the stream; and its count.
         (names::QUARANTINE, vec![plain(doc! { "status": 1, "clusterTime": 1, "_id": 1 })]),
         (names::RECEIPTS, vec![at_expiry(Document::new())]),

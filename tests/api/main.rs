@@ -17,5 +17,6 @@ mod rekey;
 mod replays;
 mod rotation;
 mod settings;
+mod stats;
 mod task_events;
 mod webhooks;
