@@ -7,6 +7,7 @@ mod clock;
 mod connect;
 pub mod deliveries;
 pub mod health;
+pub mod idempotency;
 mod indexes;
 pub mod mutes;
 pub mod notices;
@@ -56,6 +57,8 @@ pub mod names {
     pub const STATS: &str = "deliveryStats";
     /// Receipts of inbound calls; their insert tells the watcher which writes came in through the inbound endpoint.
     pub const RECEIPTS: &str = "inboundReceipts";
+    /// POSTs made under an `Idempotency-Key`.
+    pub const IDEMPOTENCY: &str = "idempotencyKeys";
     /// Who changed what in the group's integrations.
     pub const AUDIT: &str = "integrationAudit";
 }

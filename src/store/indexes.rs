@@ -82,6 +82,7 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
         (names::QUARANTINE, vec![plain(doc! { "status": 1, "clusterTime": 1, "_id": 1 })]),
         (names::RECEIPTS, vec![at_expiry(Document::new())]),
         (names::GAPS, vec![at_expiry(Document::new())]),
+        (names::IDEMPOTENCY, vec![at_expiry(Document::new())]),
         // Each group's audit is numbered without holes; the index makes two changes at once take turns.
         (names::AUDIT, vec![unique(doc! { "groupId": 1, "sequence": -1 })]),
     ];
