@@ -11,6 +11,7 @@ pub mod dev_token;
 pub mod error;
 pub mod etag;
 mod group_admins;
+mod inbound;
 pub mod page;
 pub mod query;
 mod ui;
@@ -40,17 +41,20 @@ pub struct App {
     pub tokens: auth::TokenChecker,
     /// Who administers what.
     pub admins: group_admins::GroupAdmins,
+    /// Inbound calls.
+    pub inbound: inbound::Desk,
 }
 
 impl App {
     /// Puts together what requests need.
     ///
     /// # Errors
-    /// [`SettingError`], if the JWKS file cannot be used.
+    /// [`SettingError`], if the JWKS file or the master key cannot be used.
     pub fn new(settings: &ApiSettings, store: Store, clock: ServerClock) -> Result<Arc<Self>, SettingError> {
         let common = &settings.common;
         Ok(Arc::new(Self {
             tokens: auth::TokenChecker::new(&settings.jwt)?,
+            inbound: inbound::Desk::new(settings)?,
             admins: group_admins::GroupAdmins::new(store.clone(), common.mapping.groups.clone()),
             keys: common.master_keys.clone(),
             targets: common.targets.clone(),
@@ -69,6 +73,11 @@ pub fn router(app: Arc<App>, status: Router) -> Router {
         .route(&format!("{webhook}/deliveries"), get(deliveries::list))
         .route(&format!("{webhook}/deliveries/{{deliveryId}}"), get(deliveries::get_one))
         .route(&format!("{webhook}/replay/{{deliveryId}}"), post(deliveries::replay))
+        .route("/api/integrations/inbound", get(inbound::get_settings).put(inbound::put_settings))
+        .route("/api/integrations/inbound/receipts", get(inbound::list_receipts))
+        .route("/api/integrations/inbound/{groupId}/tasks", post(inbound::post_tasks))
+        .route("/api/integrations/inbound/{groupId}/tasks/{externalId}", get(inbound::get_task))
+        .route("/api/integrations/inbound/{groupId}/categories", post(inbound::post_categories))
         .with_state(app);
     Router::new()
         .merge(api)

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod delivery;
 pub mod ids;
+pub mod inbound;
 pub mod stops;
 pub mod task_event;
 pub mod webhook;
@@ -10,6 +11,9 @@ pub mod webhook;
 pub use audit::{AuditAction, AuditEntry};
 pub use delivery::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, PayloadSummary};
 pub use ids::{DeliveryId, DocId, EventId, StreamTime};
+pub use inbound::{
+    ExternalRef, InboundIntegration, InboundKind, ItemOutcome, ItemResult, Receipt, ReceiptId, RefKey, Scope,
+};
 pub use stops::{Missed, Stop, Stops};
 pub use task_event::{EventKind, TaskEvent};
 pub use webhook::{

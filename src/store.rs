@@ -6,7 +6,10 @@ pub mod audit;
 mod clock;
 mod connect;
 pub mod deliveries;
+pub mod external_refs;
 pub mod health;
+pub mod inbound;
+pub mod inbound_writes;
 mod indexes;
 pub mod pauses;
 mod transaction;
@@ -41,6 +44,10 @@ pub mod names {
     pub const QUARANTINE: &str = "quarantinedChanges";
     /// Intervals of the stream that were lost, and what was recovered.
     pub const GAPS: &str = "gaps";
+    /// What a group's admins allow a partner.
+    pub const INBOUND: &str = "inboundIntegrations";
+    /// Which of the service's documents a partner's id names.
+    pub const EXTERNAL_REFS: &str = "externalRefs";
     /// Receipts of inbound calls; their insert tells the watcher which writes came in through the inbound endpoint.
     pub const RECEIPTS: &str = "inboundReceipts";
     /// Who changed what in the group's integrations.

@@ -14,6 +14,8 @@ use axum::response::{IntoResponse, Response};
 use bson::oid::ObjectId;
 use secrecy::SecretString;
 
+pub(super) use self::input::secret_fault;
+
 use self::answer::WebhookAnswer;
 use self::input::{Checked, SecretChange, WebhookInput};
 use super::App;

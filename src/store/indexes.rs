@@ -29,7 +29,7 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
             .options(options.partial_filter_expression(filter).build())
             .build()
     };
-    let indexes: [(&str, Vec<IndexModel>); 7] = [
+    let indexes: [(&str, Vec<IndexModel>); 8] = [
         (names::WEBHOOKS, vec![plain(doc! { "groupId": 1 }), plain(doc! { "updatedAt": 1 })]),
         (
             names::DELIVERIES,
@@ -58,7 +58,8 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
         (names::WEBHOOK_VERSIONS, vec![plain(doc! { "webhookId": 1, "at.t": -1, "at.i": -1, "at.n": -1 })]),
         // What is aside, in the order of the stream; and its count.
         (names::QUARANTINE, vec![plain(doc! { "status": 1, "clusterTime": 1, "_id": 1 })]),
-        (names::RECEIPTS, vec![at_expiry(Document::new())]),
+        (names::INBOUND, vec![unique(doc! { "groupId": 1 })]),
+        (names::RECEIPTS, vec![at_expiry(Document::new()), plain(doc! { "integrationId": 1, "at": -1 })]),
         (names::GAPS, vec![at_expiry(Document::new())]),
         // Each group's audit is numbered without holes; the index makes two changes at once take turns.
         (names::AUDIT, vec![unique(doc! { "groupId": 1, "sequence": -1 })]),

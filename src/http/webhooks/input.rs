@@ -243,7 +243,7 @@ fn url_fault(url: &str, targets: &TargetPolicy) -> Option<String> {
 }
 
 /// Faults of a secret; none of them repeats it.
-fn secret_fault(secret: &str) -> Option<String> {
+pub(in crate::http) fn secret_fault(secret: &str) -> Option<String> {
     if !SECRET_LENGTH.contains(&secret.chars().count()) {
         return Some(format!("must have {} to {} characters", SECRET_LENGTH.start(), SECRET_LENGTH.end()));
     }
