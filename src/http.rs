@@ -14,6 +14,8 @@ mod group_admins;
 mod inbound;
 pub mod page;
 pub mod query;
+mod replays;
+mod task_events;
 mod ui;
 mod webhooks;
 
@@ -78,6 +80,12 @@ pub fn router(app: Arc<App>, status: Router) -> Router {
         .route("/api/integrations/inbound/{groupId}/tasks", post(inbound::post_tasks))
         .route("/api/integrations/inbound/{groupId}/tasks/{externalId}", get(inbound::get_task))
         .route("/api/integrations/inbound/{groupId}/categories", post(inbound::post_categories))
+        .route(&format!("{webhook}/replay"), post(replays::replay))
+        .route(&format!("{webhook}/backfill"), post(replays::backfill))
+        .route(&format!("{webhook}/replays"), get(replays::list))
+        .route(&format!("{webhook}/replays/{{replayId}}"), get(replays::get_one).delete(replays::cancel))
+        .route("/api/integrations/task-events", get(task_events::list))
+        .route("/api/integrations/task-events/{eventId}/trace", get(task_events::trace))
         .with_state(app);
     Router::new()
         .merge(api)

@@ -4,8 +4,10 @@ pub mod audit;
 pub mod delivery;
 pub mod ids;
 pub mod inbound;
+pub mod replay;
 pub mod stops;
 pub mod task_event;
+pub mod version;
 pub mod webhook;
 
 pub use audit::{AuditAction, AuditEntry};
@@ -14,8 +16,10 @@ pub use ids::{DeliveryId, DocId, EventId, StreamTime};
 pub use inbound::{
     ExternalRef, InboundIntegration, InboundKind, ItemOutcome, ItemResult, Receipt, ReceiptId, RefKey, Scope,
 };
+pub use replay::{Last, Replay, ReplayKind, ReplayState, Selection};
 pub use stops::{Missed, Stop, Stops};
 pub use task_event::{EventKind, TaskEvent};
+pub use version::{NotSent, Version};
 pub use webhook::{
     DisabledReason, EventFilter, Ordering, RetryPolicy, SealedField, SecretState, Webhook, WebhookHealth,
 };

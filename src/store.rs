@@ -11,8 +11,12 @@ pub mod health;
 pub mod inbound;
 pub mod inbound_writes;
 mod indexes;
+pub mod mutes;
 pub mod pauses;
+pub mod replays;
+pub mod task_events;
 mod transaction;
+pub mod versions;
 pub mod webhooks;
 
 pub use clock::ServerClock;
@@ -40,6 +44,8 @@ pub mod names {
     pub const RATE_SHARES: &str = "rateShares";
     /// What operators have paused.
     pub const PAUSES: &str = "dispatchPauses";
+    /// Groups whose events are told to nobody for a time.
+    pub const MUTES: &str = "mutes";
     /// Changes that could not be understood.
     pub const QUARANTINE: &str = "quarantinedChanges";
     /// Intervals of the stream that were lost, and what was recovered.
@@ -48,6 +54,8 @@ pub mod names {
     pub const INBOUND: &str = "inboundIntegrations";
     /// Which of the service's documents a partner's id names.
     pub const EXTERNAL_REFS: &str = "externalRefs";
+    /// Bulk replays and backfills, under way and over.
+    pub const REPLAYS: &str = "replays";
     /// Receipts of inbound calls; their insert tells the watcher which writes came in through the inbound endpoint.
     pub const RECEIPTS: &str = "inboundReceipts";
     /// Who changed what in the group's integrations.

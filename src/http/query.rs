@@ -62,14 +62,11 @@ impl Query {
 
     /// A time, in RFC 3339.
     pub fn time(&mut self, name: &str) -> Option<DateTime> {
-        let time = chrono::DateTime::parse_from_rfc3339(self.text(name)?);
-        match time {
-            Ok(time) => Some(DateTime::from_millis(time.timestamp_millis())),
-            Err(_) => {
-                self.fault(name, "is no time in RFC 3339, such as 2026-01-31T12:00:00Z".to_owned());
-                None
-            }
+        let time = read_time(self.text(name)?);
+        if time.is_none() {
+            self.fault(name, "is no time in RFC 3339, such as 2026-01-31T12:00:00Z".to_owned());
         }
+        time
     }
 
     /// `limit`: 1 to [`LIMIT_MAX`], or [`LIMIT_DEFAULT`].
@@ -92,6 +89,13 @@ impl Query {
         let errors = std::mem::take(&mut self.errors);
         if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(errors)) }
     }
+}
+
+/// A time in RFC 3339.
+#[must_use]
+pub fn read_time(text: &str) -> Option<DateTime> {
+    let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+    Some(DateTime::from_millis(time.timestamp_millis()))
 }
 
 /// A time as answers show it: RFC 3339, UTC, milliseconds.

@@ -8,5 +8,7 @@ mod groups;
 mod harness;
 mod matrix;
 mod outage;
+mod replays;
 mod rotation;
+mod task_events;
 mod webhooks;
