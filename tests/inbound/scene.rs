@@ -127,8 +127,12 @@ pub async fn send(desk: &Router, request: Request<Body>) -> Answer {
 impl Scene {
     /// With all scopes, and so many API processes.
     pub async fn new(profile: Profile, desks: usize) -> Self {
+        Self::on(Db::fresh().await.expect("a replica set"), profile, desks).await
+    }
+
+    /// The same in this database.
+    pub async fn on(db: Db, profile: Profile, desks: usize) -> Self {
         taskwire_tests::init();
-        let db = Db::fresh().await.expect("a replica set");
         let service = TaskService::new(&db, profile).await.expect("a group");
         let mut scene = Self { desks: Vec::new(), service, secret: String::new(), id: String::new(), db };
         for _ in 0..desks {

@@ -8,7 +8,7 @@ use bson::oid::ObjectId;
 use bson::{Document, doc};
 use serde_json::{Value, json};
 use taskwire_tests::service::{Edit, Group};
-use taskwire_tests::{Profile, TaskService};
+use taskwire_tests::{Mongo, Profile, TaskService};
 use tokio::task::JoinSet;
 
 use crate::scene::{Answer, Call, SETTINGS, Scene, send};
@@ -185,4 +185,35 @@ async fn every_statement_of_the_transaction_may_fail_and_the_call_has_one_effect
     assert_eq!(scene.strictly_read().await, 10);
     assert_eq!(scene.group_document().await.get_i32("taskCount").unwrap(), 10);
     assert_eq!(scene.documents("taskHistories").await.len(), 1 + 9 * 2);
+}
+
+/// As after a kill between the last write and the commit: the transaction stays open, and nobody ends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_call_that_was_cut_off_left_open_is_undone_and_the_service_goes_on() {
+    let mongo = Mongo::single().await.unwrap();
+    let scene = Scene::on(mongo.db().await.unwrap(), Profile::TasksTracker, 1).await;
+    let admin = scene.db.client().database("admin");
+    admin.run_command(doc! { "setParameter": 1, "transactionLifetimeLimitSeconds": 3 }).await.unwrap();
+    let id = scene.post("tasks", &scene.task("a-1")).await.result(201)["id"].clone();
+    let id: ObjectId = id.as_str().unwrap().parse().unwrap();
+    let fail = async |mode: &str| {
+        let data = doc! { "failCommands": ["commitTransaction"], "closeConnection": true, "appName": scene.db.name() };
+        mongo.fail_point(doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data }).await.unwrap();
+    };
+    fail("alwaysOn").await;
+    let body = json!({"externalId": "a-1", "difficulty": 9}).to_string();
+    let call = Call::post(scene.path("tasks"), body.as_bytes(), &scene.secret);
+    assert_eq!(scene.call(&call).await.status, 503);
+    let begun = std::time::Instant::now();
+    assert_eq!(scene.service.task(id).await.unwrap().difficulty, 4, "reads do not wait");
+    scene.service.edit(id, &Edit::name("the service's")).await.unwrap();
+    eprintln!("the service's write waited {:?}", begun.elapsed());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30));
+    fail("off").await;
+    let answer = scene.call(&call).await;
+    assert!(!answer.is_replay());
+    assert_eq!(answer.result(200)["outcome"], "updated");
+    let task = scene.service.task(id).await.unwrap();
+    assert_eq!((task.name.as_str(), task.difficulty), ("the service's", 9));
+    assert_eq!(scene.group_document().await.get_i32("taskCount").unwrap(), 1);
 }
