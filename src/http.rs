@@ -12,6 +12,8 @@ pub mod error;
 pub mod etag;
 mod group_admins;
 mod inbound;
+#[cfg(fuzzing)]
+pub use inbound::fuzz as fuzz_inbound;
 pub mod page;
 pub mod query;
 mod replays;

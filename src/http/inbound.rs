@@ -11,6 +11,10 @@
 mod categories;
 mod client_address;
 mod door;
+#[cfg(test)]
+mod fuzz_tests;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod json;
 mod plan;
 mod present;
@@ -45,6 +49,8 @@ use crate::model::{InboundKind, ItemOutcome, ItemResult, Receipt, Scope};
 use crate::store;
 use crate::store::inbound_writes::{Applied, Documents, GroupTouch, Writes, apply};
 
+#[cfg(fuzzing)]
+pub use fuzzing::fuzz;
 pub(super) use settings::{get_settings, list_receipts, put_settings};
 
 /// The largest body, in bytes.
