@@ -4,32 +4,53 @@
 //! [`error::ApiError`]s; whatever else answers with an error is turned into one on the way out (`around`).
 
 mod around;
+mod audit;
 pub mod auth;
 pub mod body;
 mod deliveries;
 pub mod dev_token;
 pub mod error;
 pub mod etag;
+mod event_types;
 mod group_admins;
 mod inbound;
 #[cfg(fuzzing)]
 pub use inbound::fuzz as fuzz_inbound;
+pub mod openapi;
 pub mod page;
 pub mod query;
+mod receiver_check;
 mod replays;
+mod settings;
 mod task_events;
 mod ui;
 mod webhooks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::{get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::client::{ClientError, TargetClient};
 use crate::config::{ApiSettings, SettingError, TargetPolicy};
+use crate::mapping::Mapping;
 use crate::secrets::MasterKeys;
 use crate::store::{ServerClock, Store};
+use crate::target::Opener;
+
+/// Why requests cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A setting.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The client that sends tests.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
 
 /// What every request has at hand.
 pub struct App {
@@ -41,6 +62,14 @@ pub struct App {
     pub keys: Arc<MasterKeys>,
     /// The address guard's rules.
     pub targets: TargetPolicy,
+    /// Makes webhooks ready for sending.
+    pub opener: Opener,
+    /// Sends tests.
+    pub client: TargetClient,
+    /// How the service's documents are read.
+    pub mapping: Arc<Mapping>,
+    /// How long two secrets of one webhook sign at most.
+    pub rotation_overlap: Option<Duration>,
     /// Checks tokens.
     pub tokens: auth::TokenChecker,
     /// Who administers what.
@@ -53,44 +82,57 @@ impl App {
     /// Puts together what requests need.
     ///
     /// # Errors
-    /// [`SettingError`], if the JWKS file or the master key cannot be used.
-    pub fn new(settings: &ApiSettings, store: Store, clock: ServerClock) -> Result<Arc<Self>, SettingError> {
+    /// [`AppError`], if the JWKS file, the master key, the further roots or the proxy cannot be used.
+    pub fn new(settings: &ApiSettings, store: Store, clock: ServerClock) -> Result<Arc<Self>, AppError> {
         let common = &settings.common;
         Ok(Arc::new(Self {
             tokens: auth::TokenChecker::new(&settings.jwt)?,
             inbound: inbound::Desk::new(settings)?,
             admins: group_admins::GroupAdmins::new(store.clone(), common.mapping.groups.clone()),
+            opener: Opener { keys: common.master_keys.clone(), policy: common.targets.clone() },
+            client: TargetClient::new(&settings.client)?,
             keys: common.master_keys.clone(),
+            mapping: common.mapping.clone(),
             targets: common.targets.clone(),
+            rotation_overlap: settings.rotation_overlap,
             store,
             clock,
         }))
     }
 }
 
-/// Every route of the API, and the page. `status` (see `telemetry::status_routes`) is merged beside them.
+/// Every operation of the API. What stands here is both served and described in the document (`openapi`).
+fn operations() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::get_one, webhooks::update, webhooks::delete))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::get_one))
+        .routes(routes!(deliveries::replay))
+        .routes(routes!(replays::replay))
+        .routes(routes!(replays::backfill))
+        .routes(routes!(replays::list))
+        .routes(routes!(replays::get_one, replays::cancel))
+        .routes(routes!(receiver_check::test))
+        .routes(routes!(receiver_check::verify))
+        .routes(routes!(event_types::list))
+        .routes(routes!(task_events::list))
+        .routes(routes!(task_events::trace))
+        .routes(routes!(settings::get, settings::put))
+        .routes(routes!(inbound::get_settings, inbound::put_settings))
+        .routes(routes!(inbound::list_receipts))
+        .routes(routes!(inbound::post_tasks))
+        .routes(routes!(inbound::get_task))
+        .routes(routes!(inbound::post_categories))
+        .routes(routes!(audit::list))
+}
+
+/// Every route of the API, and the pages. `status` (see `telemetry::status_routes`) is merged beside them.
 pub fn router(app: Arc<App>, status: Router) -> Router {
-    let webhook = "/api/integrations/webhooks/{id}";
-    let api = Router::new()
-        .route("/api/integrations/webhooks", get(webhooks::list).post(webhooks::create))
-        .route(webhook, get(webhooks::get_one).put(webhooks::update).delete(webhooks::delete))
-        .route(&format!("{webhook}/deliveries"), get(deliveries::list))
-        .route(&format!("{webhook}/deliveries/{{deliveryId}}"), get(deliveries::get_one))
-        .route(&format!("{webhook}/replay/{{deliveryId}}"), post(deliveries::replay))
-        .route("/api/integrations/inbound", get(inbound::get_settings).put(inbound::put_settings))
-        .route("/api/integrations/inbound/receipts", get(inbound::list_receipts))
-        .route("/api/integrations/inbound/{groupId}/tasks", post(inbound::post_tasks))
-        .route("/api/integrations/inbound/{groupId}/tasks/{externalId}", get(inbound::get_task))
-        .route("/api/integrations/inbound/{groupId}/categories", post(inbound::post_categories))
-        .route(&format!("{webhook}/replay"), post(replays::replay))
-        .route(&format!("{webhook}/backfill"), post(replays::backfill))
-        .route(&format!("{webhook}/replays"), get(replays::list))
-        .route(&format!("{webhook}/replays/{{replayId}}"), get(replays::get_one).delete(replays::cancel))
-        .route("/api/integrations/task-events", get(task_events::list))
-        .route("/api/integrations/task-events/{eventId}/trace", get(task_events::trace))
-        .with_state(app);
+    let api = operations().split_for_parts().0.with_state(app);
     Router::new()
         .merge(api)
+        .merge(openapi::routes())
         .merge(ui::routes())
         .fallback(|| std::future::ready(error::ApiError::no_route()))
         .layer(middleware::from_fn(around::around))

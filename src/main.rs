@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use metrics_exporter_prometheus::PrometheusHandle;
 use taskwire::config::{ApiSettings, JwtSettings, LogFormat, SettingError, Source};
-use taskwire::http::{App, dev_token, router};
+use taskwire::http::{App, AppError, dev_token, openapi, router};
 use taskwire::store::{ServerClock, Store, connect, ensure_indexes};
 use taskwire::telemetry::{self, Readiness, StatusBoard, TelemetryError, status_routes};
 use taskwire::{VERSION, shutdown};
@@ -36,6 +36,8 @@ enum Command {
     Serve,
     /// Ask the process that listens at TASKWIRE_API_LISTEN whether it serves; exit 0 if it does.
     Healthcheck,
+    /// Print the API's description in OpenAPI 3.1, as docs/openapi.json holds it.
+    Openapi,
     /// Print a token for development, as the task service issues it. Needs TASKWIRE_DEV=true.
     Token {
         /// The user's id, the token's `sub`.
@@ -60,6 +62,10 @@ fn main() -> ExitCode {
         match arguments.command.unwrap_or(Command::Serve) {
             Command::Serve => serve().await,
             Command::Healthcheck => healthcheck().await,
+            Command::Openapi => {
+                print!("{}", openapi::text());
+                Ok(())
+            }
             Command::Token { user, minutes } => token(&user, minutes),
         }
     });
@@ -67,7 +73,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("taskwire-api: {error:#}");
-            let settings = error.is::<SettingError>() || error.is::<TelemetryError>();
+            let settings = error.is::<SettingError>() || error.is::<TelemetryError>() || error.is::<AppError>();
             if settings { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

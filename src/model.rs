@@ -4,6 +4,7 @@ pub mod audit;
 pub mod delivery;
 pub mod ids;
 pub mod inbound;
+pub mod notice;
 pub mod replay;
 pub mod stops;
 pub mod task_event;
@@ -16,6 +17,7 @@ pub use ids::{DeliveryId, DocId, EventId, StreamTime};
 pub use inbound::{
     ExternalRef, InboundIntegration, InboundKind, ItemOutcome, ItemResult, Receipt, ReceiptId, RefKey, Scope,
 };
+pub use notice::{Alert, Mend, Notice, NoticeKind};
 pub use replay::{Last, Replay, ReplayKind, ReplayState, Selection};
 pub use stops::{Missed, Stop, Stops};
 pub use task_event::{EventKind, TaskEvent};

@@ -12,6 +12,7 @@ pub mod inbound;
 pub mod inbound_writes;
 mod indexes;
 pub mod mutes;
+pub mod notices;
 pub mod pauses;
 pub mod replays;
 pub mod task_events;

@@ -24,8 +24,8 @@ use taskwire::mapping::Mapping;
 use taskwire::store::{ConnectError, Store, connect};
 use taskwire::telemetry::{TelemetryError, init_logging};
 
-use crate::client::ClientError;
 use crate::memory::LoadError;
+use taskwire::client::ClientError;
 
 /// The operator's commands.
 #[derive(Debug, Subcommand)]

@@ -21,9 +21,9 @@ mod in_order;
 mod job;
 mod lane;
 mod meters;
+mod notices;
 mod shares;
 mod statement;
-mod target;
 mod view;
 mod writer;
 
@@ -33,9 +33,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bson::{DateTime, oid::ObjectId};
+use taskwire::client::{ClientError, TargetClient};
 use taskwire::config::IndexerSettings;
 use taskwire::model::{Delivery, DocId};
 use taskwire::store::{ServerClock, Store};
+use taskwire::target::Opener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -48,11 +50,9 @@ use self::feed::{Feeder, new_token};
 use self::health::HealthBoard;
 use self::job::{Job, shared_body};
 use self::meters::Meters;
-use self::target::Opener;
 use self::view::{Looker, View};
 use self::writer::{FreedTasks, Writer};
 use crate::claim::LEASE;
-use crate::client::{ClientError, TargetClient};
 
 pub use self::meters::Tally;
 pub use self::view::FRESH_FOR;
@@ -198,7 +198,7 @@ pub fn start_for(
     group: Option<DocId>,
     stop: CancellationToken,
 ) -> Result<(DispatchHandle, JoinHandle<()>), ClientError> {
-    let client = TargetClient::new(settings)?;
+    let client = TargetClient::new(&settings.client)?;
     let (sender, statements) = mpsc::channel(writer::WAITING);
     let engine = Arc::new(Engine {
         store: store.clone(),
@@ -207,6 +207,7 @@ pub fn start_for(
         meters: Meters::new(),
         health: HealthBoard::default(),
         clocks: Clocks::default(),
+        alerts: settings.alerts,
         disable_failing_after: settings.disable_failing_after,
         more: Arc::new(Notify::new()),
         lacks_share: Notify::new(),
@@ -343,6 +344,7 @@ async fn keep_reporting(engine: Arc<Engine>, stop: CancellationToken) {
     tokio::select! {
         () = engine.meters.watch_queue(&engine.store, &engine.clock) => {}
         () = health => {}
+        () = notices::keep_telling(&engine) => {}
         () = stop.cancelled() => {}
     }
 }

@@ -2,12 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::source::wrong;
-use super::{CommonSettings, SettingError, Source};
+use super::{ClientSettings, CommonSettings, SettingError, Source};
 
 /// How admins' tokens are checked.
 #[derive(Debug, Clone)]
@@ -31,6 +32,11 @@ pub struct ApiSettings {
     pub listen: SocketAddr,
     /// Tokens.
     pub jwt: JwtSettings,
+    /// `TASKWIRE_ROTATION_MAX_HOURS` (unset: no limit; 1–8760): how long two secrets sign at most after a rotation. After
+    /// that the earlier one no longer does, finalized or not.
+    pub rotation_overlap: Option<Duration>,
+    /// How targets are reached by tests.
+    pub client: ClientSettings,
     /// `TASKWIRE_TRUSTED_PROXIES`: whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -45,6 +51,11 @@ impl ApiSettings {
             common: CommonSettings::read(source)?,
             listen: source.listen("api_listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))?,
             jwt: JwtSettings::read(source)?,
+            rotation_overlap: match source.text("rotation_max_hours") {
+                None => None,
+                Some(_) => Some(Duration::from_secs(source.number("rotation_max_hours", 1, 1..=8760)? * 3600)),
+            },
+            client: ClientSettings::read(source)?,
             trusted_proxies: source.networks("trusted_proxies")?,
         })
     }

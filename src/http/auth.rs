@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::App;
 use super::error::{ApiError, ApiResult};
+use super::query::Query;
 use crate::config::{JwtSettings, SettingError};
 use crate::model::DocId;
 
@@ -154,6 +155,19 @@ impl Caller {
             Some(group) if self.administers(&group) => Ok(Arc::new(vec![group])),
             Some(_) => Err(ApiError::foreign_group()),
         }
+    }
+}
+
+impl Caller {
+    /// The one group that the query must name; ends the reading of the query.
+    ///
+    /// # Errors
+    /// 422 naming `groupId` if it is missing, and every other fault; 403 for a group that is not theirs.
+    pub(super) fn only_group(&self, query: &mut Query) -> ApiResult<DocId> {
+        query.needs("groupId");
+        query.finish()?;
+        let group = DocId::parse(query.text("groupId").unwrap_or_default());
+        if self.administers(&group) { Ok(group) } else { Err(ApiError::foreign_group()) }
     }
 }
 

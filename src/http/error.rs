@@ -6,15 +6,18 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mongodb::error::{Error as MongoError, ErrorKind};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::secrets::SecretError;
 
 /// One field of a request that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// The field's path in the body, or the parameter's name.
+    #[schema(example = "retryPolicy.maxAttempts")]
     pub field: String,
     /// What is wrong with it and what it takes; never a secret's value.
+    #[schema(example = "must be a whole number from 1 to 20")]
     pub message: String,
 }
 
@@ -40,13 +43,24 @@ pub struct ApiError {
 /// What handlers answer.
 pub type ApiResult<T> = Result<T, ApiError>;
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// An answer that is no success (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem<'a> {
+    /// What kind of problem: tells them apart for programs.
+    #[schema(example = "urn:taskwire:problem:invalid")]
     r#type: String,
+    /// The kind in words.
+    #[schema(example = "Invalid fields")]
     title: &'a str,
+    /// The HTTP status once more.
+    #[schema(minimum = 400, maximum = 599, example = 422)]
     status: u16,
+    /// What is wrong here, and the way out.
+    #[schema(example = "cannot be used: retryPolicy.maxAttempts")]
     detail: &'a str,
+    /// Of a 422: each field that cannot be used.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [FieldError],
 }
 
@@ -255,6 +269,22 @@ impl ApiError {
         }
     }
 
+    /// The problem as it is answered.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        // Texts and numbers always serialize.
+        serde_json::to_value(self.problem()).unwrap_or_default()
+    }
+
+    fn problem(&self) -> Problem<'_> {
+        Problem {
+            r#type: format!("urn:taskwire:problem:{}", self.kind),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+        }
+    }
+
     /// The status it is answered with.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
@@ -267,15 +297,8 @@ pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/prob
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let problem = Problem {
-            r#type: format!("urn:taskwire:problem:{}", self.kind),
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            errors: &self.errors,
-        };
         // Strings and numbers always serialize; an empty body would still carry the status.
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let body = serde_json::to_vec(&self.problem()).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);

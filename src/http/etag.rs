@@ -2,7 +2,19 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
+use utoipa::IntoParams;
+
 use super::error::{ApiError, ApiResult};
+
+/// The condition of a change.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "describes the header; `check_if_match` reads it")]
+pub(super) struct IfMatch {
+    /// The `ETag` of the version that was seen: refused with 412 if it is another by now.
+    #[param(rename = "If-Match", example = "\"3\"")]
+    if_match: Option<String>,
+}
 
 /// The tag of a revision.
 #[must_use]

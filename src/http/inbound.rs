@@ -10,6 +10,7 @@
 
 mod categories;
 mod client_address;
+mod describe;
 mod door;
 #[cfg(test)]
 mod fuzz_tests;
@@ -38,6 +39,7 @@ use ipnet::IpNet;
 use rand::Rng;
 use serde::Serialize;
 
+use self::describe::{CategoriesBody, GroupPath, InboundResults, InboundTaskShown, Signed, TaskPath, TasksBody};
 use self::door::{Decoy, Pass, identify};
 use self::plan::{Plan, Planner, group_update};
 use self::turns::{Rates, Turns};
@@ -51,10 +53,10 @@ use crate::store::inbound_writes::{Applied, Documents, GroupTouch, Writes, apply
 
 #[cfg(fuzzing)]
 pub use fuzzing::fuzz;
-pub(super) use settings::{get_settings, list_receipts, put_settings};
+pub(super) use settings::*;
 
 /// The largest body, in bytes.
-const BODY_MAX: usize = 256 * 1024;
+pub(super) const BODY_MAX: usize = 256 * 1024;
 /// How often a call is planned anew on what has changed meanwhile.
 const PLANS_MAX: u32 = 10;
 /// How long a receipt is kept: long after its signature is too old.
@@ -64,7 +66,6 @@ const REPLAYED: &str = "idempotent-replayed";
 
 /// What inbound calls need besides what every request has.
 pub struct Desk {
-    mapping: Arc<Mapping>,
     trusted_proxies: Vec<IpNet>,
     decoy: Decoy,
     turns: Turns,
@@ -72,7 +73,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk that writes by the settings' mapping.
+    /// A desk where nobody has been yet.
     ///
     /// # Errors
     /// If the master key cannot seal.
@@ -83,7 +84,6 @@ impl Desk {
             takes: "the base64 of 32 bytes".to_owned(),
         })?;
         Ok(Self {
-            mapping: settings.common.mapping.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
             decoy,
             turns: Turns::default(),
@@ -180,11 +180,53 @@ async fn read_limited(body: Body) -> ApiResult<Vec<u8>> {
 }
 
 /// `POST /api/integrations/inbound/{groupId}/tasks`
+#[utoipa::path(
+    post,
+    path = "/api/integrations/inbound/{groupId}/tasks",
+    operation_id = "postInboundTasks",
+    tag = "Inbound",
+    summary = "Create and change tasks",
+    description = "One task, or up to 100 that are applied all or none. The same signed request has one effect: again it gets the first \
+        answer, with `Idempotent-Replayed: true`.\n\nPermission: the scope `tasks:write`; with `tasks:approve` a status that \
+        approves or rejects.",
+    params(GroupPath, Signed),
+    security(("signature" = [])),
+    request_body = TasksBody,
+    responses(
+        (status = 200, description = "Nothing was created", body = InboundResults),
+        (status = 201, description = "Something was created", body = InboundResults),
+        (status = 401, description = "The signature or its time, the group, or the integration: one answer for all"),
+        (status = 403, description = "The address is not in the allowlist, or the scope is missing"),
+        (status = 429, description = "More than `rateLimitPerMinute`", headers(("Retry-After" = u64, description = "In seconds"))),
+        (status = 409, description = "The signature was used at the other endpoint, or the integration's user is no admin any more"),
+        (status = 413, description = "The body is larger than 256 KiB"),
+    ),
+)]
 pub(super) async fn post_tasks(State(app): State<Arc<App>>, Path(group): Path<String>, request: Request) -> Response {
     counted(post(&app, &group, request, InboundKind::Tasks, Scope::TasksWrite).await)
 }
 
 /// `POST /api/integrations/inbound/{groupId}/categories`
+#[utoipa::path(
+    post,
+    path = "/api/integrations/inbound/{groupId}/categories",
+    operation_id = "postInboundCategories",
+    tag = "Inbound",
+    summary = "Create and change categories",
+    description = "One category, or up to 100 that are applied all or none.\n\nPermission: the scope `categories:write`.",
+    params(GroupPath, Signed),
+    security(("signature" = [])),
+    request_body = CategoriesBody,
+    responses(
+        (status = 200, description = "Nothing was created", body = InboundResults),
+        (status = 201, description = "Something was created", body = InboundResults),
+        (status = 401, description = "The signature or its time, the group, or the integration: one answer for all"),
+        (status = 403, description = "The address is not in the allowlist, or the scope is missing"),
+        (status = 429, description = "More than `rateLimitPerMinute`", headers(("Retry-After" = u64, description = "In seconds"))),
+        (status = 409, description = "The signature was used at the other endpoint, or the integration's user is no admin any more"),
+        (status = 413, description = "The body is larger than 256 KiB"),
+    ),
+)]
 pub(super) async fn post_categories(
     State(app): State<Arc<App>>,
     Path(group): Path<String>,
@@ -194,6 +236,25 @@ pub(super) async fn post_categories(
 }
 
 /// `GET /api/integrations/inbound/{groupId}/tasks/{externalId}`, signed over an empty body.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/inbound/{groupId}/tasks/{externalId}",
+    operation_id = "getInboundTask",
+    tag = "Inbound",
+    summary = "Get a task as the service has it",
+    description = "Signed over an empty body.\n\nPermission: the scope `tasks:write`.",
+    params(TaskPath, Signed),
+    security(("signature" = [])),
+    responses(
+        (status = 200, description = "The task", body = InboundTaskShown),
+        (status = 401, description = "The signature or its time, the group, or the integration: one answer for all"),
+        (status = 403, description = "The address is not in the allowlist, or the scope is missing"),
+        (status = 429, description = "More than `rateLimitPerMinute`", headers(("Retry-After" = u64, description = "In seconds"))),
+        (status = 404, description = "This `externalId` names no task, or the service has deleted it"),
+        (status = 409, description = "The service stores the task in another form than is known"),
+        (status = 413, description = "The body is larger than 256 KiB"),
+    ),
+)]
 pub(super) async fn get_task(
     State(app): State<Arc<App>>,
     Path((group, external_id)): Path<(String, String)>,
@@ -240,10 +301,10 @@ async fn take(app: &App, pass: &Pass, kind: InboundKind, body: &[u8]) -> ApiResu
     if let Some(answer) = answered_before(app, pass, kind).await? {
         return Ok(answer);
     }
-    let shape = app.inbound.mapping.writer.as_ref().ok_or_else(|| {
+    let shape = app.mapping.writer.as_ref().ok_or_else(|| {
         ApiError::conflict("this Taskwire cannot write for the task service: its mapping has no [writer]")
     })?;
-    let wanted = Wanted::read(kind, body, &app.inbound.mapping)?;
+    let wanted = Wanted::read(kind, body, &app.mapping)?;
     let _turn = app.inbound.turns.take(&pass.group).await?;
     for attempt in 1..=PLANS_MAX {
         let now = app.clock.now();
@@ -281,7 +342,7 @@ impl Wanted {
 
     /// Looks up what stands and plans on it; with how often names had been written by then, where names are looked at.
     async fn plan(&self, app: &App, pass: &Pass, shape: &WriterShape, now: DateTime) -> ApiResult<(Plan, Option<i64>)> {
-        let (mapping, integration) = (&*app.inbound.mapping, &pass.integration);
+        let (mapping, integration) = (&*app.mapping, &pass.integration);
         let no_writer = || ApiError::internal();
         let writer = Writer::new(mapping, &pass.group, &integration.user_id, now).ok_or_else(no_writer)?;
         let planner = Planner { mapping, writer, group: &pass.group, scopes: &integration.scopes, now };
@@ -309,7 +370,7 @@ fn writes(
     names_seen: Option<i64>,
     receipt: Receipt,
 ) -> Writes {
-    let mapping = &app.inbound.mapping;
+    let mapping = &app.mapping;
     let touches = kind == InboundKind::Tasks && plan.writes();
     let update = touches.then(|| group_update(&shape.group, &plan, receipt.at));
     let history = mapping.history.as_ref().map(|history| history.collection.clone());

@@ -7,6 +7,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ApiResult};
 use crate::secrets::{MasterKeys, Sealed};
@@ -19,13 +20,27 @@ pub const LIMIT_DEFAULT: u32 = 50;
 const CURSOR_MAX: usize = 1024;
 
 /// One page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
     /// Gives the next page; null at the end.
+    #[schema(required = true, example = "djEuN2Y4YTBjM2QuS2x3")]
     pub next_cursor: Option<String>,
+}
+
+/// Which page of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the parameters; `Query` reads them")]
+pub(super) struct PageParameters {
+    /// `nextCursor` of the page before, with the same filters.
+    #[param(max_length = 1024)]
+    cursor: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
 }
 
 /// A list with its filters: what a cursor is bound to.

@@ -7,14 +7,15 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::auth::Caller;
 use super::body::{JsonBody, given};
 use super::error::{ApiError, ApiResult, FieldError};
-use super::page::{ListKey, Page};
+use super::page::{ListKey, Page, PageParameters};
 use super::query::{Query, read_time, show_time};
-use super::webhooks::find_webhook;
+use super::webhooks::{WebhookPath, find_webhook};
 use crate::model::{
     AuditAction, AuditEntry, DeliveryStatus, EventKind, Replay, ReplayKind, ReplayState, Selection, Webhook,
 };
@@ -22,78 +23,109 @@ use crate::store::replays::{self, Count, Started};
 use crate::store::webhooks::Deleted;
 
 /// What a bulk replay takes.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = BulkReplay)]
 pub(super) struct ReplayInput {
     /// `dead-letter` (the default) or `delivered`.
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, pattern = "^(dead-letter|delivered)$", example = "dead-letter")]
     status: Option<String>,
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, value_type = Option<Vec<EventKind>>, max_items = 100)]
     event_types: Option<Vec<String>>,
     /// Deliveries made at this time or later, in RFC 3339.
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, format = DateTime)]
     since: Option<String>,
     /// Deliveries made before this time.
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, format = DateTime, example = "2025-12-16T12:34:56.123Z")]
     until: Option<String>,
     /// Only count.
+    #[serde(default)]
+    #[schema(example = false)]
     dry_run: bool,
 }
 
 /// What a backfill takes.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Backfill)]
 pub(super) struct BackfillInput {
     /// Events of this time or later, in RFC 3339; must be given.
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, format = DateTime, required = true)]
     since: Option<String>,
     /// Events before this time; the present, if not given.
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, format = DateTime, example = "2025-12-16T12:34:56.123Z")]
     until: Option<String>,
     /// What the webhook asks for now, if not given.
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, value_type = Option<Vec<EventKind>>, max_items = 100)]
     event_types: Option<Vec<String>>,
     /// Only count.
+    #[serde(default)]
+    #[schema(example = false)]
     dry_run: bool,
 }
 
 /// What was begun, or would be.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ReplayStarted)]
 pub(super) struct StartedAnswer {
     /// How many deliveries it queues.
+    #[schema(example = 17)]
     count: u64,
     /// Whether there are more, which took too long to count.
     count_is_minimum: bool,
     /// Under which it can be watched; null for a dry run.
+    #[schema(required = true, example = "65a0000000000000000000f6")]
     replay_id: Option<String>,
 }
 
 /// A bulk replay or backfill.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Replay)]
 pub(super) struct ReplayAnswer {
+    #[schema(example = "65a0000000000000000000f6")]
     id: String,
+    #[schema(example = "65a0000000000000000000a1")]
     group_id: String,
+    #[schema(example = "65a0000000000000000000b2")]
     webhook_id: String,
     kind: ReplayKind,
     status: ReplayState,
     /// Why it failed.
+    #[schema(required = true, example = json!(null))]
     reason: Option<String>,
     /// How many there were at the request.
+    #[schema(example = 17)]
     total: i64,
     /// Deliveries queued so far.
+    #[schema(example = 12)]
     done: i64,
     /// Left out so far: open by then, there already, or without an event any more.
+    #[schema(example = 1)]
     skipped: i64,
     /// Of a replay: what became of the deliveries before.
+    #[schema(required = true)]
     delivery_status: Option<DeliveryStatus>,
     /// Which kinds; none named: all.
     event_types: Vec<EventKind>,
+    #[schema(required = true, format = DateTime)]
     since: Option<String>,
+    #[schema(format = DateTime)]
     until: String,
+    /// The user who asked for it.
+    #[schema(example = "65a0000000000000000000d4")]
     requested_by: String,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(required = true, format = DateTime)]
     finished_at: Option<String>,
 }
 
@@ -170,6 +202,21 @@ impl Reader {
 }
 
 /// `POST …/{id}/replay`: 202. Those that exist at the request, each once; open ones are left out.
+#[utoipa::path(
+    post,
+    path = "/api/integrations/webhooks/{id}/replay",
+    operation_id = "replayDeliveries",
+    tag = "Replays",
+    summary = "Replay many deliveries",
+    description = "Takes dead letters unless told otherwise: those that exist at the request, each once; open ones are left \
+        out. It is done in the background, and can be watched and cancelled.\n\nPermission: an admin of the webhook's group.",
+    params(WebhookPath),
+    request_body = ReplayInput,
+    responses(
+        (status = 202, description = "Begun; or, of a dry run, counted", body = StartedAnswer),
+        (status = 409, description = "One of this webhook is under way"),
+    ),
+)]
 pub(super) async fn replay(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -196,6 +243,22 @@ pub(super) async fn replay(
 }
 
 /// `POST …/{id}/backfill`: 202. Deliveries of events of the log that the webhook never got.
+#[utoipa::path(
+    post,
+    path = "/api/integrations/webhooks/{id}/backfill",
+    operation_id = "backfillWebhook",
+    tag = "Replays",
+    summary = "Fetch events that a webhook never got",
+    description = "Makes deliveries of the events of the log for which the webhook has none: those from before it was \
+        created, or from while it was disabled. Done in the background, as a bulk replay is.\n\n\
+        Permission: an admin of the webhook's group.",
+    params(WebhookPath),
+    request_body = BackfillInput,
+    responses(
+        (status = 202, description = "Begun; or, of a dry run, counted", body = StartedAnswer),
+        (status = 409, description = "One of this webhook is under way"),
+    ),
+)]
 pub(super) async fn backfill(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -288,7 +351,27 @@ fn audit(webhook: &Webhook, caller: Caller, now: DateTime, action: AuditAction, 
     AuditEntry { replay_id: Some(replay), ..AuditEntry::of_webhook(webhook, caller.user, now, action) }
 }
 
+/// A replay in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path, rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the parameter; the handlers take the path apart")]
+pub(super) struct ReplayPath {
+    /// The replay's or backfill's id.
+    #[param(example = "65a0000000000000000000f6")]
+    replay_id: String,
+}
+
 /// `GET …/{id}/replays`: newest first.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/webhooks/{id}/replays",
+    operation_id = "listReplays",
+    tag = "Replays",
+    summary = "List a webhook's bulk replays and backfills",
+    description = "Newest first.\n\nPermission: an admin of the webhook's group.",
+    params(WebhookPath, PageParameters),
+    responses((status = 200, description = "One page", body = Page<ReplayAnswer>)),
+)]
 pub(super) async fn list(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -306,6 +389,16 @@ pub(super) async fn list(
 }
 
 /// `GET …/{id}/replays/{replayId}`: how far it is.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/webhooks/{id}/replays/{replayId}",
+    operation_id = "getReplay",
+    tag = "Replays",
+    summary = "Get how far a bulk replay or backfill is",
+    description = "Permission: an admin of the webhook's group.",
+    params(WebhookPath, ReplayPath),
+    responses((status = 200, description = "How far it is", body = ReplayAnswer)),
+)]
 pub(super) async fn get_one(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -316,6 +409,19 @@ pub(super) async fn get_one(
 }
 
 /// `DELETE …/{id}/replays/{replayId}`: ends it. What was queued by then stays queued.
+#[utoipa::path(
+    delete,
+    path = "/api/integrations/webhooks/{id}/replays/{replayId}",
+    operation_id = "cancelReplay",
+    tag = "Replays",
+    summary = "Cancel a bulk replay or backfill",
+    description = "What was queued by then stays queued.\n\nPermission: an admin of the webhook's group.",
+    params(WebhookPath, ReplayPath),
+    responses(
+        (status = 200, description = "How far it came", body = ReplayAnswer),
+        (status = 409, description = "It is over already"),
+    ),
+)]
 pub(super) async fn cancel(
     caller: Caller,
     State(app): State<Arc<App>>,

@@ -7,11 +7,12 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use bson::oid::ObjectId;
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::auth::Caller;
 use super::error::{ApiError, ApiResult};
-use super::page::{ListKey, Page};
+use super::page::{ListKey, Page, PageParameters};
 use super::query::{Query, show_time};
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, DocId, EventId, EventKind, NotSent, StreamTime, TaskEvent, Version, Webhook,
@@ -20,22 +21,31 @@ use crate::store::task_events::{self, Filter};
 use crate::store::{deliveries, versions, webhooks};
 
 /// An event as the log shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = TaskEvent)]
 pub(super) struct EventAnswer {
+    #[schema(example = "evt_d2g3n8o41q00000f5h7j9k1m3p5r7t9v")]
     id: String,
+    #[schema(example = "65a0000000000000000000a1")]
     group_id: String,
+    #[schema(example = "65a0000000000000000000c3")]
     task_id: String,
     event_type: EventKind,
     /// The change's own time.
+    #[schema(format = DateTime)]
     timestamp: String,
     /// This task's event count.
+    #[schema(example = 7)]
     sequence: i64,
     /// Who made the change, where it is known.
+    #[schema(required = true, example = "65a0000000000000000000d4")]
     actor_id: Option<String>,
     /// The task's status after the change.
+    #[schema(required = true, example = "Completed")]
     status: Option<String>,
     /// Names of the fields that changed.
+    #[schema(example = json!(["status"]))]
     changed: Vec<String>,
     /// It came in through the inbound endpoint.
     echo: bool,
@@ -65,7 +75,7 @@ impl From<TaskEvent> for EventAnswer {
 }
 
 /// What became of an event for one webhook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum TraceOutcome {
     Delivered,
@@ -90,24 +100,32 @@ impl From<DeliveryStatus> for TraceOutcome {
 }
 
 /// One webhook in a trace.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TraceItem {
+    #[schema(example = "65a0000000000000000000b2")]
     webhook_id: String,
+    #[schema(example = "Our chat")]
     webhook_name: String,
     /// Whether it is deleted now.
     deleted: bool,
     outcome: TraceOutcome,
     /// Why it was not sent.
+    #[schema(required = true)]
     reason: Option<NotSent>,
+    #[schema(required = true, example = "dlv_d2g3n8o41q00000a9s1t4v6x8z0b2c4d")]
     delivery_id: Option<String>,
+    #[schema(required = true, example = 1)]
     attempts: Option<i32>,
+    #[schema(required = true, example = 200)]
     response_status: Option<i32>,
+    #[schema(required = true, example = json!(null))]
     error_message: Option<String>,
 }
 
 /// An event and what became of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Trace)]
 pub(super) struct TraceAnswer {
     event: EventAnswer,
     /// One for each webhook that the group has or had, newest first.
@@ -116,7 +134,47 @@ pub(super) struct TraceAnswer {
 
 const PARAMETERS: [&str; 7] = ["groupId", "taskId", "eventType", "since", "until", "cursor", "limit"];
 
+/// Which events a list shows.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the parameters; `Query` reads them")]
+struct ListParameters {
+    /// Only those of this group; left out: of every group that the caller administers.
+    group_id: Option<String>,
+    /// Only those of this task.
+    task_id: Option<String>,
+    /// Only those of this kind.
+    event_type: Option<EventKind>,
+    /// Only those of this time or later.
+    #[param(format = DateTime)]
+    since: Option<String>,
+    /// Only those before this time.
+    #[param(format = DateTime)]
+    until: Option<String>,
+}
+
+/// An event in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path, rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the parameter; the handler takes the path apart")]
+struct EventPath {
+    /// The event's id.
+    #[param(example = "evt_d2g3n8o41q00000f5h7j9k1m3p5r7t9v")]
+    event_id: String,
+}
+
 /// `GET /api/integrations/task-events`: newest first, of the group asked for, or of all that the caller administers.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/task-events",
+    operation_id = "listTaskEvents",
+    tag = "Events",
+    summary = "List the events of tasks",
+    description = "The event log, newest first.\n\n\
+        Permission: an admin of `groupId`; without it, everybody sees those of the groups they administer.",
+    params(ListParameters, PageParameters),
+    responses((status = 200, description = "One page", body = Page<EventAnswer>)),
+)]
 pub(super) async fn list(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -140,6 +198,17 @@ pub(super) async fn list(
 }
 
 /// `GET /api/integrations/task-events/{eventId}/trace`
+#[utoipa::path(
+    get,
+    path = "/api/integrations/task-events/{eventId}/trace",
+    operation_id = "traceTaskEvent",
+    tag = "Events",
+    summary = "Trace an event",
+    description = "For each webhook of the group: what became of the event, and why.\n\n\
+        Permission: an admin of the event's group.",
+    params(EventPath),
+    responses((status = 200, description = "The event and what became of it", body = TraceAnswer)),
+)]
 pub(super) async fn trace(
     caller: Caller,
     State(app): State<Arc<App>>,

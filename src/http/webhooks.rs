@@ -1,8 +1,9 @@
 //! Webhooks: create, list, get, change, delete.
 
-mod answer;
-mod input;
-mod sealed;
+pub(super) mod answer;
+pub(super) mod input;
+mod schema;
+pub(super) mod sealed;
 mod target_headers;
 
 use std::sync::Arc;
@@ -15,29 +16,51 @@ use axum::response::{IntoResponse, Response};
 use bson::oid::ObjectId;
 use rand::Rng;
 use secrecy::SecretString;
+use utoipa::IntoParams;
 
 pub(super) use self::input::secret_fault;
 
 use self::answer::WebhookAnswer;
 use self::input::{Checked, SecretChange, WebhookInput};
+pub(super) use self::schema::with_passed_over;
+use self::schema::{NewWebhook, WebhookChange};
 use super::App;
 use super::auth::Caller;
 use super::body::JsonBody;
 use super::error::{ApiError, ApiResult};
-use super::etag::{check_if_match, etag};
-use super::page::{ListKey, Page};
+use super::etag::{IfMatch, check_if_match, etag};
+use super::page::{ListKey, Page, PageParameters};
 use super::query::Query;
 use crate::model::{AuditAction, AuditEntry, DisabledReason, DocId, Webhook};
 use crate::store::webhooks::{self, Deleted, Inserted, PER_GROUP_MAX, Replaced};
 
 /// How often a change without `If-Match` is made anew on a version that came in between: with the pauses, about 2 s.
-const CHANGE_TRIES: u32 = 12;
+pub(super) const CHANGE_TRIES: u32 = 12;
 
 /// Lets another's change become one that a read of the majority shows: until then it is only met, not seen.
 async fn let_it_settle(tries: u32) {
     let step = u64::from(tries) * 15;
     let pause = rand::rng().random_range(step..=2 * step);
     tokio::time::sleep(Duration::from_millis(pause)).await;
+}
+
+/// The webhook in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code, reason = "describes the parameter; the handlers take the path apart")]
+pub(super) struct WebhookPath {
+    /// The webhook's id.
+    #[param(example = "65a0000000000000000000b2")]
+    id: String,
+}
+
+/// Which group's webhooks a list shows.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the parameter; `Query` reads it")]
+struct ListParameters {
+    /// Only those of this group; left out: of every group that the caller administers.
+    group_id: Option<String>,
 }
 
 /// The webhook with this id, if it is in a group of the caller's.
@@ -51,6 +74,17 @@ pub(super) async fn find_webhook(app: &App, caller: &Caller, id: &str, deleted: 
 }
 
 /// `GET /api/integrations/webhooks`: of the group asked for, or of all that the caller administers; newest first.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/webhooks",
+    operation_id = "listWebhooks",
+    tag = "Webhooks",
+    summary = "List webhooks",
+    description = "Newest first, without those that were deleted.\n\n\
+        Permission: an admin of `groupId`; without it, everybody sees those of the groups they administer.",
+    params(ListParameters, PageParameters),
+    responses((status = 200, description = "One page", body = Page<WebhookAnswer>)),
+)]
 pub(super) async fn list(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -65,11 +99,26 @@ pub(super) async fn list(
     let found = webhooks::list(&app.store, &groups, before, i64::from(limit) + 1).await?;
     let ids: Vec<_> = found.iter().map(|webhook| webhook.id).collect();
     let health = webhooks::health(&app.store, &ids).await?;
-    let show = |webhook: Webhook| WebhookAnswer::new(&app.keys, &webhook, health.get(&webhook.id));
+    let show = |webhook: Webhook| WebhookAnswer::new(&app, &webhook, health.get(&webhook.id));
     list.page(&app.keys, found, limit, |webhook| webhook.id, show).map(Json)
 }
 
 /// `GET /api/integrations/webhooks/{id}`
+#[utoipa::path(
+    get,
+    path = "/api/integrations/webhooks/{id}",
+    operation_id = "getWebhook",
+    tag = "Webhooks",
+    summary = "Get a webhook",
+    description = "Permission: an admin of the webhook's group.",
+    params(WebhookPath),
+    responses((
+        status = 200,
+        description = "The webhook",
+        body = WebhookAnswer,
+        headers(("ETag" = String, description = "Its version, for `If-Match`")),
+    )),
+)]
 pub(super) async fn get_one(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -80,6 +129,29 @@ pub(super) async fn get_one(
 }
 
 /// `POST /api/integrations/webhooks`: 201; the only answer that shows a new webhook's secret.
+#[utoipa::path(
+    post,
+    path = "/api/integrations/webhooks",
+    operation_id = "createWebhook",
+    tag = "Webhooks",
+    summary = "Create a webhook",
+    description = "The answer is the only one that shows the secret: keep it. A group has at most 100 webhooks.\n\n\
+        Permission: an admin of the body's `groupId`; for any other group, whether it exists or not, 403.",
+    request_body = NewWebhook,
+    responses(
+        (
+            status = 201,
+            description = "Created; with its secret",
+            body = WebhookAnswer,
+            headers(
+                ("ETag" = String, description = "Its version, for `If-Match`"),
+                ("Location" = String, description = "Its path"),
+            ),
+        ),
+        (status = 403, description = "The caller does not administer this group"),
+        (status = 409, description = "The group has as many webhooks as it may have"),
+    ),
+)]
 pub(super) async fn create(caller: Caller, State(app): State<Arc<App>>, body: JsonBody) -> ApiResult<Response> {
     let input: WebhookInput = body.read(&[])?;
     let group = input.group_id.as_deref().filter(|text| !text.is_empty()).map(DocId::parse);
@@ -107,6 +179,29 @@ pub(super) async fn create(caller: Caller, State(app): State<Arc<App>>, body: Js
 }
 
 /// `PUT /api/integrations/webhooks/{id}`: fields left out keep their values.
+#[utoipa::path(
+    put,
+    path = "/api/integrations/webhooks/{id}",
+    operation_id = "updateWebhook",
+    tag = "Webhooks",
+    summary = "Change a webhook, rotate its secret",
+    description = "Fields that are left out keep their values; what `GET` answers can be sent back with one field changed. \
+        `rotateSecret` makes a new secret, shown in this answer alone, and both sign until `finalizeRotation`. \
+        A changed `targetUrl` takes the waiting deliveries along.\n\n\
+        Permission: an admin of the webhook's group.",
+    params(WebhookPath, IfMatch),
+    request_body = WebhookChange,
+    responses(
+        (
+            status = 200,
+            description = "The webhook as it is now; with the new secret if one was made",
+            body = WebhookAnswer,
+            headers(("ETag" = String, description = "Its version, for `If-Match`")),
+        ),
+        (status = 409, description = "A rotation is open already, or none is; or others keep changing this webhook"),
+        (status = 412, description = "It was changed since: get it again"),
+    ),
+)]
 pub(super) async fn update(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -137,6 +232,21 @@ pub(super) async fn update(
 }
 
 /// `DELETE /api/integrations/webhooks/{id}`: soft. It is gone from lists, nothing is sent any more, its log stays.
+#[utoipa::path(
+    delete,
+    path = "/api/integrations/webhooks/{id}",
+    operation_id = "deleteWebhook",
+    tag = "Webhooks",
+    summary = "Delete a webhook",
+    description = "It is gone from lists and nothing is sent any more: what waits ends as `dead-letter`. Its log stays \
+        readable.\n\nPermission: an admin of the webhook's group.",
+    params(WebhookPath, IfMatch),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 409, description = "Others keep changing this webhook"),
+        (status = 412, description = "It was changed since: get it again"),
+    ),
+)]
 pub(super) async fn delete(
     caller: Caller,
     State(app): State<Arc<App>>,
@@ -171,7 +281,7 @@ async fn answer(
     new_secret: Option<&SecretString>,
 ) -> ApiResult<Response> {
     let health = webhooks::health(&app.store, &[webhook.id]).await?;
-    let shown = WebhookAnswer::new(&app.keys, webhook, health.get(&webhook.id))?.with_secret(new_secret);
+    let shown = WebhookAnswer::new(app, webhook, health.get(&webhook.id))?.with_secret(new_secret);
     Ok((status, [(header::ETAG, etag(webhook.revision))], Json(shown)).into_response())
 }
 
@@ -202,12 +312,12 @@ impl Change {
             SecretChange::Keep => {}
             SecretChange::Rotate => {
                 let secret = wanted.secret.clone().unwrap_or_else(crate::secrets::generate_signing_secret);
-                sealed::rotate(&app.keys, &mut webhook, &secret, now)?;
+                sealed::rotate(&app.keys, &mut webhook, &secret, now, app.rotation_overlap)?;
                 new_secret = Some(secret);
                 actions.push(AuditAction::SecretRotated);
             }
             SecretChange::Finalize => {
-                sealed::finalize(&mut webhook)?;
+                sealed::finalize(&mut webhook, now)?;
                 actions.push(AuditAction::RotationFinalized);
             }
         }

@@ -66,9 +66,12 @@ pub(super) fn validate(profile: &Profile) -> Result<(), MappingError> {
         }
         names.iter().filter(|name| *name != "*").try_for_each(|name| names_field(key.clone(), name))?;
     }
-    for action in history.tells.keys() {
+    for (action, event) in &history.tells {
         if !history.actions.contains(action) {
             return wrong(format!("history.tells.{action}"), "is not one of history.actions".into());
+        }
+        if !EventKind::ALL.contains(event) {
+            return wrong(format!("history.tells.{action}"), "takes an event of a task".into());
         }
     }
     history

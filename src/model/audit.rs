@@ -2,6 +2,7 @@
 
 use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{DeliveryId, DisabledReason, DocId, Webhook};
 
@@ -9,7 +10,7 @@ use super::{DeliveryId, DisabledReason, DocId, Webhook};
 pub const SYSTEM: &str = "system";
 
 /// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum AuditAction {
     /// A webhook was made.
     #[serde(rename = "webhook.created")]
@@ -29,6 +30,9 @@ pub enum AuditAction {
     /// A webhook was deleted.
     #[serde(rename = "webhook.deleted")]
     WebhookDeleted,
+    /// The group's alert address was set, changed or removed.
+    #[serde(rename = "settings.updated")]
+    SettingsUpdated,
     /// A finished delivery was queued again.
     #[serde(rename = "delivery.replayed")]
     DeliveryReplayed,

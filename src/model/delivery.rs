@@ -14,11 +14,12 @@
 
 use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{DeliveryId, DocId, EventId, EventKind, Ordering, TaskEvent};
 
 /// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeliveryStatus {
     /// Never tried, or replayed.
@@ -64,7 +65,7 @@ pub struct PayloadSummary {
 }
 
 /// How one attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttemptOutcome {
     /// 2xx within the deadline.
@@ -164,6 +165,9 @@ pub struct Delivery {
     /// The last attempt's reason, or why it was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
+    /// Notices only: the body, which for all others stands with the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// The attempts, oldest first, at most [`ATTEMPT_LOG_LENGTH`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<Attempt>,
@@ -197,6 +201,7 @@ impl Delivery {
             response_status: None,
             duration_ms: None,
             error_message: None,
+            body: None,
             log: Vec::new(),
         }
     }

@@ -4,11 +4,13 @@ use bson::{DateTime, oid::ObjectId};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::{DocId, SealedField, SecretState};
 
 /// What an integration may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[schema(as = InboundScope)]
 pub enum Scope {
     /// Create and change tasks, and read them.
     #[serde(rename = "tasks:write")]
@@ -90,7 +92,7 @@ mod as_texts {
 }
 
 /// What a call is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum InboundKind {
     /// `…/tasks`
@@ -111,8 +113,9 @@ impl InboundKind {
 }
 
 /// What became of one item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = InboundOutcome)]
 pub enum ItemOutcome {
     /// It was not there.
     Created,
@@ -123,17 +126,21 @@ pub enum ItemOutcome {
 }
 
 /// One item of an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = InboundResult)]
 pub struct ItemResult {
     /// The partner's id; null for a task named by the service's.
+    #[schema(required = true, example = "order-4711")]
     pub external_id: Option<String>,
     /// The service's id.
+    #[schema(example = "65a0000000000000000000f6")]
     pub id: String,
     /// What became of it.
     pub outcome: ItemOutcome,
     /// True where the service had deleted what `externalId` named: it was created anew, under this new `id`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false, example = true)]
     pub recreated: bool,
 }
 

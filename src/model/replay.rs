@@ -9,11 +9,12 @@
 
 use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{DeliveryStatus, DocId, EventKind};
 
 /// What is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReplayKind {
     /// Finished deliveries are queued again.
@@ -34,7 +35,7 @@ impl ReplayKind {
 }
 
 /// Where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReplayState {
     /// Waits for an indexer, or one works on it.

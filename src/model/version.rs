@@ -6,11 +6,12 @@ use std::fmt;
 use bson::{DateTime, RawDocumentBuf, oid::ObjectId, rawdoc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::{DocId, EventFilter, EventKind, Ordering, StreamTime, Webhook};
 
 /// Why an event was not sent to a webhook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotSent {
     /// The webhook did not ask for events of this kind.

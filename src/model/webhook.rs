@@ -5,26 +5,33 @@ use std::fmt;
 
 use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{DocId, EventKind, Stops};
+use super::{Alert, DocId, EventKind, Stops};
 use crate::secrets::Sealed;
 
 /// Which events a webhook wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[allow(clippy::struct_excessive_bools, reason = "the contract's six switches")]
 pub struct EventFilter {
     /// `task.created`
+    #[schema(required = true)]
     pub task_created: bool,
     /// `task.updated`
+    #[schema(required = true)]
     pub task_updated: bool,
     /// `task.completed`
+    #[schema(required = true)]
     pub task_completed: bool,
     /// `task.approved`
+    #[schema(required = true)]
     pub task_approved: bool,
     /// `task.rejected`
+    #[schema(required = true)]
     pub task_rejected: bool,
     /// `task.swapped`
+    #[schema(required = true)]
     pub task_swapped: bool,
 }
 
@@ -39,17 +46,24 @@ impl EventFilter {
             EventKind::Rejected => self.task_rejected,
             EventKind::Swapped => self.task_swapped,
             EventKind::Updated => self.task_updated,
+            // These go to the group's alert address, and to no webhook.
+            EventKind::WebhookFailing
+            | EventKind::WebhookDisabled
+            | EventKind::WebhookRecovered
+            | EventKind::DeadLetter => false,
         }
     }
 }
 
 /// How often a failing delivery is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RetryPolicy {
     /// Attempts in all, 1–20.
+    #[schema(required = true, minimum = 1, maximum = 20, example = 14)]
     pub max_attempts: i32,
     /// Seconds before the second attempt, 1–86400; doubled for each further one.
+    #[schema(required = true, minimum = 1, maximum = 86400, example = 30)]
     pub backoff_seconds: i32,
 }
 
@@ -61,7 +75,7 @@ impl Default for RetryPolicy {
 }
 
 /// Whether events of one task go one after the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Ordering {
     /// Each goes when it can.
@@ -72,7 +86,7 @@ pub enum Ordering {
 }
 
 /// Why a webhook is disabled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DisabledReason {
     /// An admin did it.
@@ -111,6 +125,14 @@ pub struct SecretState {
     /// When `previous` stops signing by itself; absent: when the rotation is finalized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation_expires_at: Option<DateTime>,
+}
+
+impl SecretState {
+    /// Whether a rotation is open at `now`: the previous secret signs too.
+    #[must_use]
+    pub fn is_rotating(&self, now: DateTime) -> bool {
+        self.previous.is_some() && self.rotation_expires_at.is_none_or(|expires| now < expires)
+    }
 }
 
 /// One document of `webhookConfigs`.
@@ -152,6 +174,9 @@ pub struct Webhook {
     /// When it was disabled, so far.
     #[serde(default, skip_serializing_if = "Stops::is_empty")]
     pub stops: Stops,
+    /// Makes it its group's alert address: it hears notices, and no list of webhooks shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Alert>,
     /// Counts writes of this document, from 1; the `ETag`.
     pub revision: i64,
     /// When it was created.

@@ -1,6 +1,6 @@
 //! `inboundIntegrations`, and the receipts of their calls.
 
-use bson::{doc, oid::ObjectId};
+use bson::{DateTime, doc, oid::ObjectId};
 use futures::TryStreamExt;
 use mongodb::error::Result;
 use std::time::Duration;
@@ -57,12 +57,22 @@ pub async fn receipt(store: &Store, id: &ReceiptId) -> Result<Option<Receipt>> {
     store.collection(names::RECEIPTS).find_one(doc! { "_id": id.as_str() }).max_time(READ_MAX).await
 }
 
-/// The newest receipts of an integration.
+/// Receipts of an integration, newest first, beyond the place (time and id) `before`.
 ///
 /// # Errors
 /// The driver's error.
-pub async fn receipts(store: &Store, integration: ObjectId, limit: i64) -> Result<Vec<Receipt>> {
+pub async fn receipts(
+    store: &Store,
+    integration: ObjectId,
+    before: Option<(i64, String)>,
+    limit: i64,
+) -> Result<Vec<Receipt>> {
+    let mut filter = doc! { "integrationId": integration };
+    if let Some((at, id)) = before {
+        let at = DateTime::from_millis(at);
+        filter.insert("$or", vec![doc! { "at": { "$lt": at } }, doc! { "at": at, "_id": { "$lt": id } }]);
+    }
     let receipts = store.collection(names::RECEIPTS);
-    let found = receipts.find(doc! { "integrationId": integration });
-    found.sort(doc! { "at": -1 }).limit(limit).max_time(READ_MAX).await?.try_collect().await
+    let found = receipts.find(filter);
+    found.sort(doc! { "at": -1, "_id": -1 }).limit(limit).max_time(READ_MAX).await?.try_collect().await
 }

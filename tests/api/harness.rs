@@ -71,21 +71,32 @@ impl Drop for Api {
 impl Api {
     /// Needs a runtime of several threads, for the drop.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With further settings.
+    pub async fn start_with(more: &[(&str, &str)]) -> Self {
         let uri = std::env::var("TASKWIRE_TEST_MONGODB_URI")
             .expect("TASKWIRE_TEST_MONGODB_URI must name a replica set for tests");
-        Self::start_at(&uri).await
+        Self::start_at(&uri, more).await
+    }
+
+    /// With further settings, and the targets on this machine.
+    pub async fn start_with_local_targets(more: &[(&str, &str)]) -> Self {
+        let local = [("target_allowlist", "127.0.0.0/8"), ("allow_http_targets", "true")];
+        Self::start_with(&[&local, more].concat()).await
     }
 
     /// On a database of its own of the replica set at `uri`.
-    pub async fn start_at(uri: &str) -> Self {
+    pub async fn start_at(uri: &str, more: &[(&str, &str)]) -> Self {
         let database = format!("tw_api_{}", ObjectId::new().to_hex());
-        let source = Source::from_pairs(&[
+        let pairs = [
             ("mongodb_uri", uri),
             ("database", &database),
             ("master_key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="),
             ("jwt_secret", JWT_SECRET),
-        ])
-        .expect("pairs");
+        ];
+        let source = Source::from_pairs(&[&pairs, more].concat()).expect("pairs");
         let settings = ApiSettings::read(&source).expect("settings");
         let app_name = database.clone();
         let store = connect(&settings.common.mongo, &app_name).await.expect("a replica set");
@@ -104,12 +115,16 @@ impl Api {
         Self { router, store, app_name, group_a, group_b, admin_a, admin_b, member_a }
     }
 
+    /// The answer, which must be one that the API's description knows.
     pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().to_string());
         let response = self.router.clone().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 1 << 22).await.expect("a body");
         let text = String::from_utf8(body.to_vec()).expect("UTF-8");
-        Answer { status: parts.status, headers: parts.headers, text }
+        let answer = Answer { status: parts.status, headers: parts.headers, text };
+        crate::openapi::assert_described(&method, &path, &answer);
+        answer
     }
 
     /// Asks with this user's token.

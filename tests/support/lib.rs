@@ -9,6 +9,7 @@
 //! ```
 
 pub mod admin_api;
+pub mod catalogue;
 pub mod eventually;
 pub mod expected;
 pub mod model;

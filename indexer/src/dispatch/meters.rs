@@ -20,15 +20,17 @@ const COUNT_MOST: u64 = 2_000_000;
 
 /// One counter for each kind of event, kept so that counting looks nothing up.
 #[derive(Debug)]
-struct ByKind([Counter; EventKind::ALL.len()]);
+struct ByKind([Counter; EventKind::ALL.len()], [Counter; EventKind::NOTICES.len()]);
 
 impl ByKind {
     fn new(name: &'static str) -> Self {
-        Self(EventKind::ALL.map(|kind| metrics::counter!(name, "event_type" => kind.name())))
+        let counter = |kind: EventKind| metrics::counter!(name, "event_type" => kind.name());
+        Self(EventKind::ALL.map(counter), EventKind::NOTICES.map(counter))
     }
 
     fn of(&self, kind: EventKind) -> &Counter {
         let [created, completed, approved, rejected, swapped, updated] = &self.0;
+        let [failing, disabled, recovered, dead_letter] = &self.1;
         match kind {
             EventKind::Created => created,
             EventKind::Completed => completed,
@@ -36,6 +38,10 @@ impl ByKind {
             EventKind::Rejected => rejected,
             EventKind::Swapped => swapped,
             EventKind::Updated => updated,
+            EventKind::WebhookFailing => failing,
+            EventKind::WebhookDisabled => disabled,
+            EventKind::WebhookRecovered => recovered,
+            EventKind::DeadLetter => dead_letter,
         }
     }
 }

@@ -49,8 +49,7 @@ pub(super) async fn identify(app: &App, group: &str, headers: &HeaderMap, body: 
     let decoy = &app.inbound.decoy;
     let (id, state) = found.as_ref().map_or((decoy.id, &decoy.secret), |found| (found.id, &found.secret));
     let now = app.clock.now();
-    let expired = state.rotation_expires_at.is_some_and(|until| until <= now);
-    let previous = match state.previous.as_ref().filter(|_| !expired) {
+    let previous = match state.previous.as_ref().filter(|_| state.is_rotating(now)) {
         Some(sealed) => secret::open_previous(&app.keys, id, sealed)?,
         None => secret::open_current(&app.keys, decoy.id, &decoy.secret.current)?,
     };

@@ -25,7 +25,7 @@ const READ_MAX: Duration = Duration::from_secs(10);
 /// # Errors
 /// 409 where the integration's user administers the group no more; the driver's.
 pub(super) async fn tasks(app: &App, pass: &Pass, shape: &WriterShape, inputs: &[TaskInput]) -> ApiResult<Present> {
-    let mapping = &app.inbound.mapping;
+    let mapping = &app.mapping;
     let externals = inputs.iter().filter_map(|input| input.target.external());
     let template = mapping.field("templateId");
     let templates: Vec<DocId> = inputs.iter().filter_map(|input| doc_id(input.carried(template)?)).collect();
@@ -48,7 +48,7 @@ pub(super) async fn tasks(app: &App, pass: &Pass, shape: &WriterShape, inputs: &
 /// # Errors
 /// The driver's.
 pub(super) async fn stored_tasks(app: &App, group: &DocId, ids: &[ObjectId]) -> ApiResult<HashMap<ObjectId, Stored>> {
-    let mapping = &app.inbound.mapping;
+    let mapping = &app.mapping;
     let mut tasks = HashMap::new();
     if ids.is_empty() {
         return Ok(tasks);
@@ -138,7 +138,7 @@ pub(super) async fn categories(
     let externals = inputs.iter().map(|input| input.external_id.as_str());
     let (refs, _) = tokio::try_join!(
         async { Ok(external_refs::find(&app.store, &pass.group, InboundKind::Categories, externals).await?) },
-        members(app, pass, &app.inbound.mapping.groups),
+        members(app, pass, &app.mapping.groups),
     )?;
     let ids: Vec<ObjectId> = refs.values().copied().collect();
     let names: Vec<&str> = inputs.iter().filter_map(|input| input.name.as_deref()).collect();

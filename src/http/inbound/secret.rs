@@ -1,5 +1,7 @@
 //! An integration's secret, sealed, through a rotation.
 
+use std::time::Duration;
+
 use bson::{DateTime, oid::ObjectId};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -29,7 +31,7 @@ pub(super) fn open_previous(keys: &MasterKeys, id: ObjectId, sealed: &Sealed) ->
     keys.open(&InboundIntegration::sealing_context(id, SealedField::PreviousSecret), sealed)
 }
 
-/// Begins a rotation: both secrets are taken until it is finalized.
+/// Begins a rotation: both secrets are taken until it is finalized, or for `overlap` at most.
 ///
 /// # Errors
 /// 409 while another rotation is open: its old secret would be lost to a partner that still uses it.
@@ -38,8 +40,9 @@ pub(super) fn rotate(
     integration: &mut InboundIntegration,
     secret: &SecretString,
     now: DateTime,
+    overlap: Option<Duration>,
 ) -> ApiResult<()> {
-    if integration.secret.previous.is_some() {
+    if integration.secret.is_rotating(now) {
         return Err(ApiError::conflict("a rotation is open: finalize it first, with \"finalizeRotation\": true"));
     }
     let id = integration.id;
@@ -48,6 +51,10 @@ pub(super) fn rotate(
     integration.secret = SecretState {
         previous: Some(keys.seal(&place, old.expose_secret())?),
         rotation_started_at: Some(now),
+        rotation_expires_at: overlap.map(|overlap| {
+            let millis = i64::try_from(overlap.as_millis()).unwrap_or(i64::MAX);
+            DateTime::from_millis(now.timestamp_millis().saturating_add(millis))
+        }),
         ..first(keys, id, secret)?
     };
     Ok(())
@@ -57,11 +64,12 @@ pub(super) fn rotate(
 ///
 /// # Errors
 /// 409 if none is open.
-pub(super) fn finalize(integration: &mut InboundIntegration) -> ApiResult<()> {
+pub(super) fn finalize(integration: &mut InboundIntegration, now: DateTime) -> ApiResult<()> {
     let secret = &mut integration.secret;
-    if secret.previous.take().is_none() {
+    if !secret.is_rotating(now) {
         return Err(ApiError::conflict("no rotation is open"));
     }
+    secret.previous = None;
     secret.rotation_started_at = None;
     secret.rotation_expires_at = None;
     Ok(())

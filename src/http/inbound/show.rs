@@ -13,7 +13,7 @@ use crate::store::external_refs;
 /// # Errors
 /// 404 if it names nothing, or the service has deleted it.
 pub(super) async fn task(app: &App, group: &DocId, external_id: &str) -> ApiResult<Map<String, Json>> {
-    let mapping = &app.inbound.mapping;
+    let mapping = &app.mapping;
     let named = external_refs::find(&app.store, group, InboundKind::Tasks, std::iter::once(external_id)).await?;
     let id = *named.get(external_id).ok_or_else(|| ApiError::nothing_there("this externalId names no task"))?;
     let found = stored_tasks(app, group, &[id]).await?.remove(&id);

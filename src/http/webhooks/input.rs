@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use base64::Engine;
-use bson::{DateTime, oid::ObjectId};
+use bson::DateTime;
 use secrecy::SecretString;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{sealed, target_headers};
 use crate::config::TargetPolicy;
 use crate::http::body::{Object, given};
 use crate::http::error::{ApiError, ApiResult, FieldError};
-use crate::model::{DisabledReason, DocId, EventFilter, Ordering, RetryPolicy, Stops, Webhook};
+use crate::model::{DisabledReason, DocId, EventFilter, Ordering, Webhook};
 use crate::secrets::MasterKeys;
 use crate::target_guard::check_url;
 
@@ -21,65 +22,100 @@ const NAME_MAX: usize = 200;
 const URL_MAX: usize = 2048;
 /// How long a secret of one's own may be, in characters.
 const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 16..=256;
-/// The deadline of an attempt where none is given, in seconds.
-const TIMEOUT_DEFAULT: i32 = 15;
 
 /// The body of `POST` and `PUT`. Optional because `PUT` keeps what is left out; null is no value, but for the rate limit.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// `schema.rs` makes the two bodies' schemas of this one.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct WebhookInput {
-    #[serde(deserialize_with = "given")]
+    /// The group whose events it gets; it cannot be changed.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, example = "65a0000000000000000000a1")]
     pub(super) group_id: Option<String>,
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, min_length = 1, max_length = 200, pattern = r"\S", example = "Our chat")]
     name: Option<String>,
-    #[serde(deserialize_with = "given")]
+    /// Where it is sent: `https`, a public address, no credentials and no fragment.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, max_length = 2048, format = "uri", example = "https://hooks.example.com/tasks")]
     target_url: Option<String>,
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, example = true)]
     enabled: Option<bool>,
-    #[serde(deserialize_with = "given")]
+    /// Which events it gets; at least one.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, value_type = Option<EventsInput>)]
     events: Option<Object<EventsInput>>,
-    #[serde(deserialize_with = "given")]
+    /// Sent with each request. At most 20, 4096 bytes in all; none that Taskwire or the connection sets.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, example = json!({"X-Api-Key": "k-123"}))]
     headers: Option<BTreeMap<String, String>>,
-    #[serde(deserialize_with = "given")]
+    /// When a failing delivery is tried again, and how often.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, value_type = Option<RetryInput>)]
     retry_policy: Option<Object<RetryInput>>,
-    #[serde(deserialize_with = "given")]
+    /// A secret of one's own; with a `whsec_` in front it goes on with base64. Left out: one is made. In a change only
+    /// together with `rotateSecret`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, min_length = 16, max_length = 256, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     secret: Option<String>,
-    #[serde(deserialize_with = "given")]
+    /// One deadline over an attempt.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, value_type = Option<i32>, minimum = 1, maximum = 30, example = 15)]
     timeout_seconds: Option<i64>,
-    /// The outer option: given or not; the inner: a number or null.
-    #[serde(deserialize_with = "given")]
+    /// At most so many attempts begin in a second; null: no limit.
+    // The outer option: given or not; the inner: a number or null.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 1000, example = 10)]
     rate_limit_per_second: Option<Option<i64>>,
-    #[serde(deserialize_with = "given")]
+    /// Whether events of one task go one after the other.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     ordering: Option<Ordering>,
-    #[serde(deserialize_with = "given")]
+    /// Whether changes that came in through the inbound endpoint are left out.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, example = false)]
     skip_inbound_echoes: Option<bool>,
-    #[serde(deserialize_with = "given")]
+    /// Begins a rotation: a new secret, and the present one signs too until it is finalized.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, example = false)]
     rotate_secret: Option<bool>,
-    #[serde(deserialize_with = "given")]
+    /// Ends a rotation: only the new secret signs.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, example = false)]
     finalize_rotation: Option<bool>,
-    #[serde(deserialize_with = "given")]
+    /// What was missed while it was disabled is settled.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, example = false)]
     dismiss_missed: Option<bool>,
 }
 
 /// The six switches; one that is left out is off.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[allow(clippy::struct_excessive_bools, reason = "the contract's six switches")]
-struct EventsInput {
+pub(super) struct EventsInput {
+    #[schema(example = true)]
     task_created: bool,
     task_updated: bool,
+    #[schema(example = true)]
     task_completed: bool,
     task_approved: bool,
     task_rejected: bool,
     task_swapped: bool,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct RetryInput {
-    #[serde(deserialize_with = "given")]
+/// When a failing delivery is tried again, and how often.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RetryInput {
+    /// Attempts in all.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, value_type = Option<i32>, minimum = 1, maximum = 20, example = 14)]
     max_attempts: Option<i64>,
-    #[serde(deserialize_with = "given")]
+    /// Before the second attempt; doubled for each further one.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, value_type = Option<i32>, minimum = 1, maximum = 86400, example = 30)]
     backoff_seconds: Option<i64>,
 }
 
@@ -235,7 +271,7 @@ fn name_fault(name: &str) -> Option<String> {
     }
 }
 
-fn url_fault(url: &str, targets: &TargetPolicy) -> Option<String> {
+pub(in crate::http) fn url_fault(url: &str, targets: &TargetPolicy) -> Option<String> {
     if url.len() > URL_MAX {
         return Some(format!("must have at most {URL_MAX} bytes"));
     }
@@ -287,29 +323,7 @@ impl Checked {
         secret: &SecretString,
         now: DateTime,
     ) -> ApiResult<Webhook> {
-        let id = ObjectId::new();
-        let mut webhook = Webhook {
-            id,
-            group_id,
-            name: String::new(),
-            target_url: String::new(),
-            enabled: true,
-            disabled_reason: None,
-            events: EventFilter::default(),
-            headers: None,
-            retry_policy: RetryPolicy::default(),
-            timeout_seconds: TIMEOUT_DEFAULT,
-            rate_limit_per_second: None,
-            ordering: Ordering::default(),
-            skip_inbound_echoes: false,
-            secret: sealed::first_secret(keys, id, secret)?,
-            stops: Stops::default(),
-            revision: 1,
-            created_at: now,
-            created_by: user.clone(),
-            updated_at: now,
-            deleted_at: None,
-        };
+        let mut webhook = sealed::new_webhook(keys, group_id, user, secret, now)?;
         self.apply(keys, &mut webhook)?;
         if !webhook.enabled {
             webhook.disable(DisabledReason::Admin, now);

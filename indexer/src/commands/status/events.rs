@@ -89,6 +89,11 @@ fn told_by(mapping: &Mapping, kind: EventKind, filled: &[&str]) -> Vec<&'static 
         EventKind::Completed | EventKind::Approved | EventKind::Rejected => {
             mapping.rules.iter().any(|rule| rule.event == kind)
         }
+        // Told by Taskwire itself.
+        EventKind::WebhookFailing
+        | EventKind::WebhookDisabled
+        | EventKind::WebhookRecovered
+        | EventKind::DeadLetter => false,
     };
     if by_tasks && is_filled(&mapping.task.collection) {
         sources.push(match kind {
