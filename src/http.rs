@@ -42,6 +42,8 @@ pub struct App {
     pub tokens: auth::TokenChecker,
     /// Who administers what.
     pub admins: group_admins::GroupAdmins,
+    /// Origins that may show the page in a frame.
+    pub frame_ancestors: Vec<String>,
 }
 
 impl App {
@@ -56,6 +58,7 @@ impl App {
             admins: group_admins::GroupAdmins::new(store.clone(), common.mapping.groups.clone()),
             keys: common.master_keys.clone(),
             targets: common.targets.clone(),
+            frame_ancestors: settings.frame_ancestors.clone(),
             store,
             clock,
         }))
@@ -74,11 +77,12 @@ fn operations() -> OpenApiRouter<Arc<App>> {
 
 /// Every route of the API, and the pages. `status` (see `telemetry::status_routes`) is merged beside them.
 pub fn router(app: Arc<App>, status: Router) -> Router {
+    let page = ui::routes(&app.frame_ancestors);
     let api = operations().split_for_parts().0.with_state(app);
     Router::new()
         .merge(api)
         .merge(openapi::routes())
-        .merge(ui::routes())
+        .merge(page)
         .fallback(|| std::future::ready(error::ApiError::no_route()))
         .layer(middleware::from_fn(around::around))
         .merge(status)

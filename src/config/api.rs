@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use secrecy::SecretString;
+use url::Url;
 
 use super::source::wrong;
 use super::{CommonSettings, SettingError, Source};
@@ -33,6 +34,8 @@ pub struct ApiSettings {
     pub jwt: JwtSettings,
     /// `TASKWIRE_TRUSTED_PROXIES`: whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// `TASKWIRE_FRAME_ANCESTORS`: origins whose pages may show the admin page in a frame; empty: none.
+    pub frame_ancestors: Vec<String>,
 }
 
 impl ApiSettings {
@@ -46,6 +49,7 @@ impl ApiSettings {
             listen: source.listen("api_listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))?,
             jwt: JwtSettings::read(source)?,
             trusted_proxies: source.networks("trusted_proxies")?,
+            frame_ancestors: origins(source, "frame_ancestors")?,
         })
     }
 }
@@ -76,5 +80,43 @@ impl JwtSettings {
             issuer: source.text_or("jwt_issuer", "TasksTrackerApi"),
             audience: source.text_or("jwt_audience", "TasksTrackerClients"),
         })
+    }
+}
+
+/// A comma-separated list of origins, each in its one spelling. No wildcards: a frame's messages are checked against these.
+fn origins(source: &Source, key: &str) -> Result<Vec<String>, SettingError> {
+    let takes = "a comma-separated list of origins such as https://app.example.com";
+    let Some(text) = source.text(key) else { return Ok(Vec::new()) };
+    let read = |part: &str| {
+        let url = Url::parse(part).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let plain = url.username().is_empty() && url.password().is_none() && !part.contains(['*', ';']);
+        (bare && plain).then(|| url.origin().ascii_serialization())
+    };
+    text.split(',')
+        .map(str::trim)
+        .map(|part| read(part).ok_or_else(|| wrong(key, format!("{part:?} is no origin"), takes)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<String>, SettingError> {
+        origins(&Source::from_pairs(&[("frame_ancestors", text)]).unwrap(), "frame_ancestors")
+    }
+
+    #[test]
+    fn origins_are_brought_into_one_spelling_and_anything_wider_is_refused_by_name() {
+        assert_eq!(read("").unwrap(), Vec::<String>::new());
+        let two = read("https://App.Example.com/, http://localhost:5173").unwrap();
+        assert_eq!(two, ["https://app.example.com", "http://localhost:5173"]);
+        for wide in
+            ["*", "https://*.example.com", "https://a.example/path", "a.example", "data:x", "https://a.example;x"]
+        {
+            let error = read(wide).unwrap_err().to_string();
+            assert!(error.starts_with("TASKWIRE_FRAME_ANCESTORS is wrong"), "{wide}: {error}");
+        }
     }
 }
