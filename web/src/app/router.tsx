@@ -3,6 +3,7 @@ import {
   createRoute,
   createRouter,
   lazyRouteComponent,
+  type RouterHistory,
   retainSearchParams,
 } from "@tanstack/react-router";
 import * as z from "zod";
@@ -89,14 +90,17 @@ const stringifySearch = (search: Record<string, unknown>) => {
   return shown ? `?${shown}` : "";
 };
 
-export const router = createRouter({
-  routeTree: root.addChildren([overview, webhooks, newWebhook, webhook, events, inbound, signature]),
-  basepath: "/admin",
-  parseSearch,
-  stringifySearch,
-  defaultPreload: "intent",
-  scrollRestoration: true,
-});
+export const createAppRouter = (history?: RouterHistory) =>
+  createRouter({
+    routeTree: root.addChildren([overview, webhooks, newWebhook, webhook, events, inbound, signature]),
+    basepath: "/admin",
+    parseSearch,
+    stringifySearch,
+    defaultPreload: "intent",
+    scrollRestoration: true,
+    history,
+  });
+export const router = createAppRouter();
 
 declare module "@tanstack/react-router" {
   interface Register {

@@ -133,18 +133,17 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
       </Section>
 
       <Section title={t("form.events")} text={t("form.eventsHelp")}>
-        <Checkbox.Group error={fault("events")} aria-label={t("form.events")} value={undefined}>
-          <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
-            {EVENT_TYPES.map((type) => (
-              <Checkbox
-                key={type}
-                label={<Ltr mono>{type}</Ltr>}
-                description={t(`event.${type}.what`)}
-                {...register(`events.${EVENT_KEYS[type]}`)}
-              />
-            ))}
-          </SimpleGrid>
-        </Checkbox.Group>
+        <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm" role="group" aria-label={t("form.events")}>
+          {EVENT_TYPES.map((type) => (
+            <Checkbox
+              key={type}
+              label={<Ltr mono>{type}</Ltr>}
+              description={t(`event.${type}.what`)}
+              {...register(`events.${EVENT_KEYS[type]}`, { onChange: () => form.trigger("events") })}
+            />
+          ))}
+        </SimpleGrid>
+        <FaultText text={fault("events")} />
       </Section>
 
       <Section title={t("form.retries")} text={t("form.retriesHelp")}>
@@ -228,11 +227,7 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
               </ActionIcon>
             </Group>
           ))}
-          {fault("headers") ? (
-            <Text size="xs" c="red">
-              {fault("headers")}
-            </Text>
-          ) : null}
+          <FaultText text={fault("headers")} />
           <Box>
             <Button
               variant="default"
@@ -294,6 +289,14 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
     </form>
   );
 }
+
+/** A fault of several fields together. */
+const FaultText = ({ text }: { text: string | undefined }) =>
+  text ? (
+    <Text size="xs" c="var(--bad)" mt="xs" role="alert">
+      {text}
+    </Text>
+  ) : null;
 
 /** Asks before what was typed is lost. */
 function useLeaveGuard(dirty: boolean) {
