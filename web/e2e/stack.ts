@@ -55,7 +55,7 @@ export async function eventually<T>(
   throw new Error(`${what}: not within ${patience} ms${last ? ` (${last})` : ""}`);
 }
 
-type Options = { frameAncestors?: string };
+type Options = { frameAncestors?: string; port?: number };
 
 /** MongoDB, a task service, both programs and a receiver. */
 export class Stack {
@@ -68,7 +68,7 @@ export class Stack {
     private readonly ownMongod: string | null,
   ) {}
 
-  static async start({ frameAncestors }: Options = {}): Promise<Stack> {
+  static async start({ frameAncestors, port: wanted }: Options = {}): Promise<Stack> {
     const own = process.env.TASKWIRE_TEST_MONGODB_URI === undefined ? ".cache/web-mongod" : null;
     const uri = own
       ? execFileSync("scripts/mongod", ["start", "--dir", own, "--port", String(await freePort())], { cwd: ROOT })
@@ -78,7 +78,7 @@ export class Stack {
     const client = await MongoClient.connect(uri);
     const name = `taskwire_web_${process.pid}_${randomBytes(3).toString("hex")}`;
     const service = await TaskService.create(client.db(name));
-    const port = await freePort();
+    const port = wanted ?? (await freePort());
     const stack = new Stack(client, service, await Receiver.listen(), `http://127.0.0.1:${port}`, own);
     const settings = {
       TASKWIRE_MONGODB_URI: uri,

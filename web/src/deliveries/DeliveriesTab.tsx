@@ -1,4 +1,4 @@
-import { Box, Button, Checkbox, Group, NativeSelect, Text } from "@mantine/core";
+import { Box, Button, Checkbox, Group, NativeSelect, Text, VisuallyHidden } from "@mantine/core";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useCallback, useMemo, useState } from "react";
@@ -169,7 +169,7 @@ function useColumns(selected: ReadonlySet<string>, toggle: (id: string) => void)
     () => [
       {
         id: "select",
-        header: () => <span className="mantine-visually-hidden">{t("deliveries.column.select")}</span>,
+        header: () => <VisuallyHidden>{t("deliveries.column.select")}</VisuallyHidden>,
         cell: ({ row: { original } }) => (
           <Checkbox
             aria-label={t("deliveries.select", { id: original.id })}

@@ -192,7 +192,7 @@ function AttemptItem({ attempt }: { attempt: Attempt }) {
   const fine = isSuccess(attempt);
   return (
     <Timeline.Item
-      color={fine ? "teal.8" : "red.8"}
+      color={fine ? "teal" : "red"}
       bullet={<Icon name={fine ? "check" : "close"} size={12} />}
       title={
         <Text size="sm" fw={550} component="span">

@@ -103,7 +103,7 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
   );
 
   return (
-    <form onSubmit={submit} noValidate>
+    <form onSubmit={submit} noValidate style={{ maxWidth: 880 }}>
       <Section title={t("form.where")}>
         <Stack>
           <TextInput

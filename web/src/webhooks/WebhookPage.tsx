@@ -41,7 +41,7 @@ function Shown({ found }: { found: Versioned<Webhook> }) {
     <>
       <Group mb={4}>
         <Link to="/webhooks" className="link" style={{ fontSize: 13, color: "var(--muted)", fontWeight: 400 }}>
-          {t("webhooks.back")}
+          ‹ {t("webhooks.back")}
         </Link>
       </Group>
       <Page
