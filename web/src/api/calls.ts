@@ -98,8 +98,8 @@ export const api = {
 
   inbound: (groupId: string, signal?: AbortSignal) =>
     versioned<Inbound>("GET", "/inbound", { query: { groupId }, signal }),
-  changeInbound: (groupId: string, body: InboundChange, ifMatch?: string | null) =>
-    versioned<Inbound>("PUT", "/inbound", { query: { groupId }, body, ifMatch }),
+  changeInbound: (groupId: string, body: InboundChange) =>
+    versioned<Inbound>("PUT", "/inbound", { query: { groupId }, body }),
   receipts: (groupId: string, signal?: AbortSignal) =>
     json<Page<Receipt>>("GET", "/inbound/receipts", { query: { groupId }, signal }),
 };

@@ -171,7 +171,7 @@ export type Inbound = {
   enabled: boolean;
   scopes: Scope[];
   ipAllowlist: string[];
-  rateLimitPerMinute: number | null;
+  rateLimitPerMinute: number;
   secret?: string;
   secretHint: string | null;
   rotation: Rotation | null;
@@ -184,7 +184,9 @@ export type Receipt = {
   id: string;
   kind: "tasks" | "categories";
   status: number;
-  results: { externalId: string | null; id: string; outcome: "created" | "updated" | "unchanged" }[];
+  created: number;
+  updated: number;
+  unchanged: number;
   at: string;
 };
 

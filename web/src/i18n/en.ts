@@ -237,7 +237,6 @@ const en = {
     text: "Every request is signed with it. It was shown once, when it was made; if it is lost, rotate it.",
     endsIn: "Ends in",
     none: "There is none yet.",
-    make: "Make a secret",
     rotate: "Rotate secret",
     rotateTitle: "Make a new secret?",
     rotateDetail:

@@ -3,14 +3,13 @@ import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { api, type Versioned } from "../api/calls";
-import { isStatus } from "../api/problem";
 import { queries } from "../api/queries";
 import { type Inbound, type InboundChange, type Receipt, SCOPES, type Scope } from "../api/types";
 import { useGroup } from "../app/group";
 import { useT } from "../i18n";
 import { Badge } from "../ui/Badges";
 import { Page, Section } from "../ui/Page";
-import { Empty, Failure, Loaded, Waiting } from "../ui/States";
+import { Empty, Loaded } from "../ui/States";
 import { Ago, Code, Ltr } from "../ui/Text";
 import { useSayFailure } from "../webhooks/changes";
 import { RotationPanel } from "../webhooks/RotationPanel";
@@ -18,31 +17,13 @@ import { SecretOnce } from "../webhooks/SecretOnce";
 import { faultyNetworks } from "./networks";
 import { SAMPLES, sampleOf } from "./samples";
 
-/** A group that never set it up. */
-const NONE: Omit<Inbound, "groupId"> = {
-  enabled: false,
-  scopes: ["tasks:write"],
-  ipAllowlist: [],
-  rateLimitPerMinute: 60,
-  secretHint: null,
-  rotation: null,
-};
-
 export function InboundPage() {
   const t = useT();
   const groupId = useGroup();
   const inbound = useQuery(queries.inbound(groupId));
-  const found: Versioned<Inbound> | undefined =
-    inbound.data ?? (isStatus(inbound.error, 404) ? { value: { groupId, ...NONE }, etag: null } : undefined);
   return (
     <Page title={t("inbound.title")} lead={t("inbound.lead")}>
-      {found ? (
-        <Shown key={groupId} groupId={groupId} found={found} />
-      ) : inbound.error ? (
-        <Failure error={inbound.error} retry={() => inbound.refetch()} />
-      ) : (
-        <Waiting />
-      )}
+      <Loaded of={inbound}>{(found) => <Shown key={groupId} groupId={groupId} found={found} />}</Loaded>
     </Page>
   );
 }
@@ -52,11 +33,8 @@ function Shown({ groupId, found }: { groupId: string; found: Versioned<Inbound> 
   const sayFailure = useSayFailure();
   const [secret, setSecret] = useState<{ text: string; rotated: boolean } | null>(null);
   const change = useMutation({
-    mutationFn: (body: InboundChange) => api.changeInbound(groupId, body, found.etag),
-    onError: (error) => {
-      sayFailure(error);
-      if (isStatus(error, 412)) void client.invalidateQueries({ queryKey: ["inbound", groupId] });
-    },
+    mutationFn: (body: InboundChange) => api.changeInbound(groupId, body),
+    onError: sayFailure,
     onSuccess: (changed, body) => {
       const { secret: text, ...shown } = changed.value;
       if (text) setSecret({ text, rotated: body.rotateSecret === true });
@@ -66,12 +44,12 @@ function Shown({ groupId, found }: { groupId: string; found: Versioned<Inbound> 
   const { value } = found;
   return (
     <>
-      <Settings key={found.etag} value={value} busy={change.isPending} onSave={(body) => change.mutateAsync(body)} />
+      <Settings value={value} busy={change.isPending} onSave={(body) => change.mutateAsync(body)} />
       <RotationPanel
         hint={value.secretHint}
         rotation={value.rotation}
         busy={change.isPending}
-        onRotate={() => change.mutate(value.secretHint ? { rotateSecret: true } : {})}
+        onRotate={() => change.mutate({ rotateSecret: true })}
         onFinalize={() => change.mutate({ finalizeRotation: true })}
       />
       <Samples groupId={groupId} />
@@ -81,21 +59,33 @@ function Shown({ groupId, found }: { groupId: string; found: Versioned<Inbound> 
   );
 }
 
+type Editable = Required<Pick<InboundChange, "enabled" | "scopes" | "ipAllowlist" | "rateLimitPerMinute">>;
+const changedOf = (before: Editable, after: Editable): Partial<Editable> =>
+  Object.fromEntries(
+    Object.entries(after).filter(
+      ([field, to]) => JSON.stringify(to) !== JSON.stringify(before[field as keyof Editable]),
+    ),
+  );
+
 type SettingsProps = { value: Inbound; busy: boolean; onSave: (change: InboundChange) => Promise<unknown> };
 
 function Settings({ value, busy, onSave }: SettingsProps) {
   const t = useT();
+  const [begun, setBegun] = useState<Editable>(value);
   const [enabled, setEnabled] = useState(value.enabled);
   const [scopes, setScopes] = useState<Scope[]>(value.scopes);
   const [networks, setNetworks] = useState(value.ipAllowlist);
-  const [rate, setRate] = useState<number | string>(value.rateLimitPerMinute ?? "");
+  const [rate, setRate] = useState<number | string>(value.rateLimitPerMinute);
   const wrong = faultyNetworks(networks);
   const rateFault = rate === "" || !Number.isInteger(rate) || Number(rate) < 1 ? t("inbound.rateFault") : null;
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     if (wrong.length > 0 || rateFault) return;
+    const all = { enabled, scopes, ipAllowlist: networks, rateLimitPerMinute: Number(rate) };
     try {
-      await onSave({ enabled, scopes, ipAllowlist: networks, rateLimitPerMinute: Number(rate) });
+      // Only what was changed, so that another admin's changes stay; all of it where there is nothing yet.
+      await onSave(value.secretHint === null ? all : changedOf(begun, all));
+      setBegun(all);
       notifications.show({ color: "teal", message: t("form.saved") });
     } catch {
       // Said where the call is made; what was typed stays.
@@ -212,7 +202,7 @@ function Calls({ groupId }: { groupId: string }) {
 function Call({ receipt }: { receipt: Receipt }) {
   const t = useT();
   const counts = (["created", "updated", "unchanged"] as const)
-    .map((outcome) => [outcome, receipt.results.filter((result) => result.outcome === outcome).length] as const)
+    .map((outcome) => [outcome, receipt[outcome]] as const)
     .filter(([, count]) => count > 0);
   return (
     <Group gap="md" py={10} style={{ borderTop: "1px solid var(--line)" }}>

@@ -58,11 +58,7 @@ export function RotationPanel({ hint, rotation, onRotate, onFinalize, busy }: Pr
         <Button variant="default" onClick={rotate} loading={busy} leftSection={<Icon name="replay" size={15} />}>
           {t("secret.rotate")}
         </Button>
-      ) : (
-        <Button onClick={onRotate} loading={busy} leftSection={<Icon name="key" size={15} />}>
-          {t("secret.make")}
-        </Button>
-      )}
+      ) : null}
     </Section>
   );
 }
