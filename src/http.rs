@@ -14,6 +14,9 @@ mod group_admins;
 pub mod openapi;
 pub mod page;
 pub mod query;
+mod replays;
+mod stats;
+mod task_events;
 mod ui;
 mod webhooks;
 
@@ -73,6 +76,15 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get_one))
         .routes(routes!(deliveries::replay))
+        .routes(routes!(replays::replay))
+        .routes(routes!(replays::backfill))
+        .routes(routes!(replays::list))
+        .routes(routes!(replays::get_one, replays::cancel))
+        .routes(routes!(stats::of_webhook))
+        .routes(routes!(stats::of_group))
+        .routes(routes!(stats::status))
+        .routes(routes!(task_events::list))
+        .routes(routes!(task_events::trace))
 }
 
 /// Every route of the API, and the pages. `status` (see `telemetry::status_routes`) is merged beside them.

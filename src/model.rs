@@ -3,15 +3,20 @@
 pub mod audit;
 pub mod delivery;
 pub mod ids;
+pub mod replay;
+pub mod stats;
 pub mod stops;
 pub mod task_event;
+pub mod version;
 pub mod webhook;
 
 pub use audit::{AuditAction, AuditEntry};
 pub use delivery::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, PayloadSummary};
 pub use ids::{DeliveryId, DocId, EventId, StreamTime};
+pub use replay::{Last, Replay, ReplayKind, ReplayState, Selection};
 pub use stops::{Missed, Stop, Stops};
 pub use task_event::{EventKind, TaskEvent};
+pub use version::{NotSent, Version};
 pub use webhook::{
     DisabledReason, EventFilter, Ordering, RetryPolicy, SealedField, SecretState, Webhook, WebhookHealth,
 };

@@ -8,8 +8,14 @@ mod connect;
 pub mod deliveries;
 pub mod health;
 mod indexes;
+pub mod mutes;
 pub mod pauses;
+pub mod replays;
+pub mod standing;
+pub mod stats;
+pub mod task_events;
 mod transaction;
+pub mod versions;
 pub mod webhooks;
 
 pub use clock::ServerClock;
@@ -37,10 +43,16 @@ pub mod names {
     pub const RATE_SHARES: &str = "rateShares";
     /// What operators have paused.
     pub const PAUSES: &str = "dispatchPauses";
+    /// Groups whose events are told to nobody for a time.
+    pub const MUTES: &str = "mutes";
     /// Changes that could not be understood.
     pub const QUARANTINE: &str = "quarantinedChanges";
     /// Intervals of the stream that were lost, and what was recovered.
     pub const GAPS: &str = "gaps";
+    /// Bulk replays and backfills, under way and over.
+    pub const REPLAYS: &str = "replays";
+    /// What became of attempts, by webhook and hour.
+    pub const STATS: &str = "deliveryStats";
     /// Receipts of inbound calls; their insert tells the watcher which writes came in through the inbound endpoint.
     pub const RECEIPTS: &str = "inboundReceipts";
     /// Who changed what in the group's integrations.

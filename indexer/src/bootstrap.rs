@@ -7,6 +7,7 @@
 
 mod reader;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ use bson::{Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, Timestamp, doc
 use mongodb::ClientSession;
 use serde::{Deserialize, Serialize};
 use taskwire::mapping::Mapping;
-use taskwire::model::{StreamTime, Webhook};
+use taskwire::model::{DocId, StreamTime, Version, Webhook};
+use taskwire::store::mutes::Mute;
 use taskwire::store::{ServerClock, Store, names};
 use taskwire::telemetry::{Readiness, StatusBoard};
 use tokio::sync::mpsc;
@@ -23,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{Checkpoint, WATCHER};
-use crate::fan_out::{Version, Versions};
+use crate::fan_out::Versions;
 use crate::gap::{Reason, Wanted};
 use crate::lag::cluster_time;
 use crate::record::{RecordError, replace_statement};
@@ -284,7 +286,7 @@ fn raw_version(version: &Version) -> Result<RawDocumentBuf, bson::error::Error> 
     Ok(raw)
 }
 
-/// The webhooks' configurations as they were at `time`, as versions that begin there.
+/// The webhooks' configurations and the mutes as they were at `time`, as versions that begin there.
 ///
 /// # Errors
 /// The driver's.
@@ -301,6 +303,14 @@ pub async fn versions_as_of(store: &Store, time: Timestamp) -> mongodb::error::R
         }
         range.reach(chunk.last);
     }
+    let muted = doc! { "find": names::MUTES, "sort": { "_id": 1 }, "readConcern": scan::as_of(time) };
+    let mut newest: HashMap<DocId, Version> = HashMap::new();
+    for raw in scan::find_all(store, &muted).await? {
+        if let Ok(mute) = bson::deserialize_from_slice::<Mute>(raw.as_bytes()) {
+            newest.insert(mute.group_id.clone(), Version::mute(&mute.group_id, StreamTime::new(time, 0), mute.until));
+        }
+    }
+    versions.extend(newest.into_values());
     Ok(versions)
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, Timestamp};
 use taskwire::mapping::{HistoryShape, Mapping, Misfit, SwapRequestShape, TaskState, Value};
 use taskwire::model::{DocId, Webhook};
+use taskwire::store::mutes::Mute;
 use taskwire::store::names;
 
 /// The server's name of one transaction: session and number.
@@ -50,6 +51,13 @@ pub enum What {
     Webhook(Box<Webhook>),
     /// A webhook's document was removed.
     WebhookGone(bson::oid::ObjectId),
+    /// An operator muted a group, or ended its mute.
+    Mute {
+        /// The group.
+        group: DocId,
+        /// Its changes before this time are told to nobody.
+        until: bson::DateTime,
+    },
     /// An inbound call's receipt: the writes of its transaction are that integration's.
     Inbound {
         /// The integration.
@@ -231,6 +239,11 @@ fn read_document(
             let integration = full()?.get("integrationId").ok().flatten().and_then(DocId::from_raw);
             let integration = integration.ok_or_else(|| Misfit::new("integrationId", "missing"))?;
             Ok(What::Inbound { integration: integration.to_string() })
+        }
+        (names::MUTES, "insert") => {
+            let mute = bson::deserialize_from_slice::<Mute>(full()?.as_bytes());
+            let mute = mute.map_err(|_| Misfit::new("mutes", "not a mute of ours"))?;
+            Ok(What::Mute { group: mute.group_id, until: mute.until })
         }
         _ => Ok(What::Ignored),
     }

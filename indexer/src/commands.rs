@@ -7,6 +7,7 @@ pub mod audit;
 pub mod checkpoint;
 pub mod drain;
 pub mod moment;
+pub mod mute;
 pub mod pause;
 pub mod quarantine;
 pub mod rebuild;
@@ -44,6 +45,10 @@ pub enum Command {
     Pause(pause::PauseArgs),
     /// End a pause.
     Resume(pause::ResumeArgs),
+    /// Tell nobody what changes in a group from now to a time; it is derived and logged all the same.
+    Mute(mute::MuteArgs),
+    /// End a group's mute.
+    Unmute(mute::UnmuteArgs),
     /// Prove that log, deliveries and snapshots agree, or print what is missing.
     Audit(audit::Options),
 }
@@ -156,6 +161,8 @@ pub async fn run(command: Command, source: Source) -> Result<Outcome, CommandErr
         Command::Rebuild(command) => rebuild::run(command, &context).await,
         Command::Pause(args) => pause::pause(args, &context).await,
         Command::Resume(args) => pause::resume(args, &context).await,
+        Command::Mute(args) => mute::mute(args, &context).await,
+        Command::Unmute(args) => mute::unmute(args, &context).await,
         Command::Audit(options) => audit::run(options, &context).await,
     };
     store.close().await;

@@ -7,7 +7,7 @@ use taskwire::mapping::value::rfc3339;
 use taskwire::mapping::{Mapping, Show, TaskState, Value};
 use taskwire::model::{DocId, EventId, EventKind, PayloadSummary, StreamTime, TaskEvent};
 
-use crate::fan_out::Subscriber;
+use crate::fan_out::{Subscriber, Versions};
 use crate::field_set::FieldSet;
 
 /// The mapping's rules, with fields as places.
@@ -136,6 +136,8 @@ pub struct Draft {
     pub actor: Option<String>,
     /// Whether it came in through the inbound endpoint.
     pub echo: bool,
+    /// Whether its group was muted: it is in the log, and nobody gets it.
+    pub muted: bool,
     /// Whether it was found while recovering a gap.
     pub recovered: bool,
     /// Who gets it.
@@ -143,6 +145,15 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Finds who gets it, by the configurations as of its point of the stream.
+    pub fn address(&mut self, versions: &Versions) {
+        let group = &self.state.group;
+        self.muted = versions.muted(group, self.at, self.ms);
+        if !self.muted {
+            self.subscribers = versions.subscribers(group, self.at, self.kind, self.echo);
+        }
+    }
+
     /// The event as it is recorded: its body is fixed here.
     #[must_use]
     pub fn finish(&self, mapping: &Mapping) -> TaskEvent {
@@ -163,6 +174,7 @@ impl Draft {
             // Serialising strings, numbers and maps with text keys into memory has no failing case.
             body: serde_json::to_string(&Body { draft: self, mapping }).unwrap_or_default(),
             echo: self.echo,
+            muted: self.muted,
             recovered: self.recovered,
         }
     }
@@ -363,6 +375,7 @@ mod tests {
             swap: None,
             actor: Some("u1".into()),
             echo: false,
+            muted: false,
             recovered: false,
             subscribers: Vec::new(),
         };

@@ -23,6 +23,7 @@ mod lane;
 mod meters;
 mod shares;
 mod statement;
+mod stats;
 mod target;
 mod view;
 mod writer;
@@ -48,6 +49,7 @@ use self::feed::{Feeder, new_token};
 use self::health::HealthBoard;
 use self::job::{Job, shared_body};
 use self::meters::Meters;
+use self::stats::StatsBoard;
 use self::target::Opener;
 use self::view::{Looker, View};
 use self::writer::{FreedTasks, Writer};
@@ -206,6 +208,7 @@ pub fn start_for(
         view: View::new(),
         meters: Meters::new(),
         health: HealthBoard::default(),
+        stats: StatsBoard::default(),
         clocks: Clocks::default(),
         disable_failing_after: settings.disable_failing_after,
         more: Arc::new(Notify::new()),
@@ -282,6 +285,7 @@ impl Parts {
             let _ = writer.await;
         }
         let _ = tokio::time::timeout_at(last, engine.health.flush(&engine.store)).await;
+        let _ = tokio::time::timeout_at(last, engine.stats.flush(&engine.store)).await;
         tracing::info!(released, "the dispatcher has stopped");
     }
 }
@@ -333,6 +337,7 @@ async fn keep_reporting(engine: Arc<Engine>, stop: CancellationToken) {
         let mut every = tokio::time::interval(HEALTH);
         loop {
             every.tick().await;
+            engine.stats.flush(&engine.store).await;
             let failed = engine.health.flush(&engine.store).await;
             let limit = engine.disable_failing_after;
             if let Err(error) = disable::failing(&engine.store, &engine.clock, &failed, limit).await {

@@ -5,66 +5,8 @@
 
 use std::collections::HashMap;
 
-use bson::{RawDocumentBuf, Timestamp, oid::ObjectId, rawdoc};
-use serde::{Deserialize, Serialize};
-use taskwire::model::{DocId, EventFilter, EventKind, Ordering, StreamTime, Webhook};
-
-/// What fan-out needs of a webhook as it was from a point of the stream on; one document of `webhookVersions`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Version {
-    /// The webhook.
-    pub webhook_id: ObjectId,
-    /// Its group.
-    pub group_id: DocId,
-    /// From here on.
-    pub at: StreamTime,
-    /// Whether it was enabled and not deleted.
-    pub live: bool,
-    /// Why not: for the trace of an event that was not sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Which events it wanted.
-    pub events: EventFilter,
-    /// Whether events of one task go in order.
-    pub ordering: Ordering,
-    /// Whether it left out what came in through the inbound endpoint.
-    pub skip_inbound_echoes: bool,
-}
-
-impl Version {
-    /// The version that a configuration begins at `at`.
-    #[must_use]
-    pub fn of(webhook: &Webhook, at: StreamTime) -> Self {
-        let reason = match (webhook.deleted_at, webhook.enabled) {
-            (Some(_), _) => Some("deleted".to_owned()),
-            (None, false) => Some("disabled".to_owned()),
-            (None, true) => None,
-        };
-        Self {
-            webhook_id: webhook.id,
-            group_id: webhook.group_id.clone(),
-            at,
-            live: webhook.is_live(),
-            reason,
-            events: webhook.events,
-            ordering: webhook.ordering,
-            skip_inbound_echoes: webhook.skip_inbound_echoes,
-        }
-    }
-
-    /// Whether it wants an event of this kind.
-    fn wants(&self, kind: EventKind, echo: bool) -> bool {
-        self.live && self.events.wants(kind) && !(echo && self.skip_inbound_echoes)
-    }
-
-    /// Its document's id: one version a webhook and point of the stream.
-    #[must_use]
-    pub fn key(&self) -> RawDocumentBuf {
-        let (t, i, n) = (i64::from(self.at.t), i64::from(self.at.i), i64::from(self.at.n));
-        rawdoc! { "w": self.webhook_id, "t": t, "i": i, "n": n }
-    }
-}
+use bson::{Timestamp, oid::ObjectId};
+use taskwire::model::{DocId, EventKind, Ordering, StreamTime, Version};
 
 /// A webhook that gets an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +55,10 @@ impl Versions {
             webhooks.retain(|_, versions| {
                 let past = versions.partition_point(|version| version.at <= position);
                 versions.drain(..past.saturating_sub(1));
-                versions.len() > 1 || versions.iter().any(|version| version.live || version.at > position)
+                versions.len() > 1
+                    || versions
+                        .iter()
+                        .any(|version| version.live || version.mute_until.is_some() || version.at > position)
             });
         }
         self.groups.retain(|_, webhooks| !webhooks.is_empty());
@@ -127,11 +72,26 @@ impl Versions {
         let as_of = |versions: &Vec<Version>| {
             let past = versions.partition_point(|version| version.at <= at);
             let version = versions[..past].last()?;
-            version.wants(kind, echo).then_some(Subscriber { webhook: version.webhook_id, ordering: version.ordering })
+            version
+                .refuses(kind, echo)
+                .is_none()
+                .then_some(Subscriber { webhook: version.webhook_id, ordering: version.ordering })
         };
         let mut subscribers: Vec<_> = webhooks.values().filter_map(as_of).collect();
         subscribers.sort_by_key(|subscriber| subscriber.webhook);
         subscribers
+    }
+
+    /// Whether the group was muted, as of `at`, for a change of the time `ms`, in milliseconds.
+    #[must_use]
+    pub fn muted(&self, group: &DocId, at: StreamTime, ms: i64) -> bool {
+        let Some(versions) = self.groups.get(group).and_then(|webhooks| webhooks.get(&Version::mute_id(group))) else {
+            return false;
+        };
+        let at = StreamTime { n: StreamTime::END, ..at };
+        let past = versions.partition_point(|version| version.at <= at);
+        let until = versions[..past].last().and_then(|version| version.mute_until);
+        until.is_some_and(|until| ms < until.timestamp_millis())
     }
 
     /// Whether a webhook of `group` wants an event of `kind` by its version as of `at`, or by a later one: what is queued
@@ -140,12 +100,15 @@ impl Versions {
     pub fn wants_from(&self, webhook: ObjectId, group: &DocId, at: StreamTime, kind: EventKind, echo: bool) -> bool {
         let Some(versions) = self.groups.get(group).and_then(|webhooks| webhooks.get(&webhook)) else { return false };
         let past = versions.partition_point(|version| version.at <= at);
-        versions[past.saturating_sub(1)..].iter().any(|version| version.wants(kind, echo))
+        versions[past.saturating_sub(1)..].iter().any(|version| version.refuses(kind, echo).is_none())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bson::DateTime;
+    use taskwire::model::EventFilter;
+
     use super::*;
 
     fn at(time: u32) -> StreamTime {
@@ -162,6 +125,7 @@ mod tests {
             events: EventFilter { task_created: true, ..EventFilter::default() },
             ordering: Ordering::None,
             skip_inbound_echoes: true,
+            mute_until: None,
         }
     }
 
@@ -198,6 +162,21 @@ mod tests {
         let wants = |time| versions.wants_from(webhook, &DocId::parse("g"), at(time), EventKind::Created, false);
         assert_eq!([5, 10, 15, 20, 25].map(wants), [true, true, true, false, false]);
         assert!(!versions.wants_from(webhook, &DocId::parse("h"), at(5), EventKind::Created, false));
+    }
+
+    #[test]
+    fn a_group_is_muted_from_the_point_of_the_stream_on_for_changes_before_the_end_until_another_mute_says_otherwise() {
+        let group = DocId::parse("g");
+        let mut versions = Versions::default();
+        versions.add(Version::mute(&group, at(10), DateTime::from_millis(50_000)));
+        let muted = |versions: &Versions, time: u32| versions.muted(&group, at(time), i64::from(time) * 1000);
+        assert_eq!([9, 10, 49, 50].map(|time| muted(&versions, time)), [false, true, true, false]);
+        // As `unmute` ends it.
+        versions.add(Version::mute(&group, at(20), DateTime::from_millis(20_000)));
+        assert_eq!([19, 20, 49].map(|time| muted(&versions, time)), [true, false, false]);
+        versions.prune(at(15).timestamp());
+        assert!(muted(&versions, 19));
+        assert!(!versions.muted(&DocId::parse("h"), at(12), 12_000));
     }
 
     #[test]

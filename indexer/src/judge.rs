@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use bson::{RawDocumentBuf, Timestamp};
 use taskwire::mapping::{HistoryShape, Mapping, TaskState, Value};
-use taskwire::model::{DocId, EventId, EventKind, StreamTime};
+use taskwire::model::{DocId, EventId, EventKind, StreamTime, Version};
 
 use self::swaps::{Swapped, mark_transaction};
 use crate::change::{Gone, HistoryRow, SwapApproval, What};
 use crate::derive::{Draft, Rules, SwapPart};
-use crate::fan_out::{Version, Versions};
+use crate::fan_out::Versions;
 use crate::field_set::FieldSet;
 use crate::fold::{Transition, fold};
 use crate::memory::Memory;
@@ -177,6 +177,9 @@ impl Judge {
                         add_version(Version { at, live: false, reason, ..last }, versions, &mut judged.part);
                     }
                 }
+                What::Mute { group, until } => {
+                    add_version(Version::mute(&group, at, until), versions, &mut judged.part);
+                }
                 What::Inbound { integration } => inbound = Some(format!("integration:{integration}")),
                 What::TasksGone(gone) => {
                     let at = StreamTime::new(time, StreamTime::END);
@@ -198,7 +201,7 @@ impl Judge {
             self.tell_approval(approval, (at, ms), &swapped, memory, &mut judged.part);
         }
         for draft in &mut judged.part.events {
-            draft.subscribers = versions.subscribers(&draft.state.group, draft.at, draft.kind, draft.echo);
+            draft.address(versions);
         }
         judged
     }
@@ -231,15 +234,14 @@ impl Judge {
         snapshot.reviewed = true;
         snapshot.sequence += 1;
         let namespace = format!("{}.{}", self.database, history.collection);
-        let draft = Draft {
+        let mut draft = Draft {
             id: EventId::derive(at, &namespace, &row.id, kind.name()),
             actor: Some(row.actor.clone()),
             ..plain_draft(&snapshot, kind, state, at, ms)
         };
-        let subscribers = versions.subscribers(&draft.state.group, at, kind, false);
+        draft.address(versions);
         memory.put(snapshot.clone(), number);
-        let events = vec![Draft { subscribers, ..draft }];
-        Some(Part { number, ms, snapshots: vec![snapshot], events, ..Part::default() })
+        Some(Part { number, ms, snapshots: vec![snapshot], events: vec![draft], ..Part::default() })
     }
 
     fn names_another_status(&self, row: &HistoryRow, history: &HistoryShape, state: &TaskState) -> bool {
@@ -397,6 +399,7 @@ fn plain_draft(snapshot: &Snapshot, kind: EventKind, state: Arc<TaskState>, at: 
         swap: None,
         actor: None,
         echo: false,
+        muted: false,
         recovered: false,
         subscribers: Vec::new(),
     }

@@ -9,6 +9,8 @@
 //! [`dispatch`] delivers: it holds rows that [`claim`] leased or the recorder handed over, POSTs them through [`client`],
 //! judges the answer by [`outcome`] and times the next attempt by [`backoff`].
 //!
+//! [`replay`] queues deliveries again, or later, as admins ask for many of them at once.
+//!
 //! [`retention`] removes what is kept no longer. [`mod@audit`] proves that log, deliveries and snapshots agree.
 //!
 //! [`commands`] are what operators call.
@@ -41,6 +43,7 @@ pub mod progress;
 pub mod quarantine;
 pub mod record;
 pub mod recover;
+pub mod replay;
 pub mod retention;
 pub mod scan;
 pub mod snapshot;

@@ -15,6 +15,7 @@ use taskwire_indexer::commands::{self, CommandError, drain};
 use taskwire_indexer::dispatch;
 use taskwire_indexer::lag::{self, Tracker};
 use taskwire_indexer::leader::Leader;
+use taskwire_indexer::replay;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -151,7 +152,7 @@ async fn work_on(
     ensure_indexes(&store).await.context("the indexes cannot be made")?;
     let clock = ServerClock::calibrated(&store.db).await?;
     let tracker = Tracker::default();
-    tokio::spawn(lag::report(store.clone(), tracker.clone(), stop.clone()));
+    tokio::spawn(lag::report(store.clone(), clock.clone(), tracker.clone(), stop.clone()));
     // The dispatcher stops after the watcher, which may hand over until its end.
     let no_more = CancellationToken::new();
     let group = match &work {
@@ -162,7 +163,8 @@ async fn work_on(
     let (dispatcher, delivering) = match group {
         Some(group) => {
             let (handle, task) = dispatch::start_for(&store, &settings, clock.clone(), group, no_more.clone())?;
-            (Some(handle), Some(task))
+            let replaying = tokio::spawn(replay::run(store.clone(), clock.clone(), handle.clone(), stop.clone()));
+            (Some(handle), Some((task, replaying)))
         }
         None => (None, None),
     };
@@ -176,8 +178,10 @@ async fn work_on(
         }
     }
     no_more.cancel();
-    if let Some(task) = delivering {
+    if let Some((task, replaying)) = delivering {
         task.await.context("the dispatcher broke")?;
+        // At most a page's transaction is under way; left alone, its rows would be blocked for a minute.
+        let _ended = tokio::time::timeout(Duration::from_secs(5), replaying).await;
     }
     Ok(())
 }

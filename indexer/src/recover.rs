@@ -16,14 +16,14 @@ use std::time::{Duration, Instant};
 use bson::{Bson, RawDocument, RawDocumentBuf, Timestamp, doc, rawdoc};
 use futures::TryStreamExt;
 use taskwire::mapping::{Mapping, TaskState};
-use taskwire::model::{DocId, EventId, StreamTime};
+use taskwire::model::{DocId, EventId, StreamTime, Version};
 use taskwire::store::{ServerClock, Store, names};
 use taskwire::telemetry::{Readiness, StatusBoard};
 use tokio_util::sync::CancellationToken;
 
 use crate::bootstrap::{Meter, progress_gauges, versions_as_of};
 use crate::derive::{Draft, Rules};
-use crate::fan_out::{Version, Versions};
+use crate::fan_out::Versions;
 use crate::field_set::FieldSet;
 use crate::gap::{Gap, GapState, Phase, Reason, Tally};
 use crate::judge::{Part, Quarantined};
@@ -395,22 +395,25 @@ fn draft(telling: Telling, snapshot: &mut Snapshot, versions: &Versions, gap: &G
     let Telling { kind, before, after, fields, actor, .. } = telling;
     snapshot.sequence += 1;
     let at = StreamTime::new(gap.to, 0);
-    Draft {
+    let mut draft = Draft {
         id: EventId::recovered(gap.to, &gap.id, &snapshot.id, kind.name()),
         kind,
         task: snapshot.id.clone(),
         at,
         ms: gap.detected_at.timestamp_millis(),
         sequence: snapshot.sequence,
-        subscribers: versions.subscribers(&after.group, at, kind, false),
+        subscribers: Vec::new(),
         state: after,
         before,
         fields,
         swap: None,
         actor,
         echo: false,
+        muted: false,
         recovered: true,
-    }
+    };
+    draft.address(versions);
+    draft
 }
 
 /// Versions that begin at a gap's end: configurations that differ from the last one known, and webhooks that are gone.

@@ -49,7 +49,7 @@ pub enum Feed {
 #[must_use]
 pub fn pipeline(mapping: &Mapping) -> Vec<Document> {
     let mut collections: Vec<&str> = mapping.collections();
-    collections.extend([names::WEBHOOKS, names::RECEIPTS]);
+    collections.extend([names::WEBHOOKS, names::MUTES, names::RECEIPTS]);
     vec![doc! { "$match": { "$or": [
         { "ns.coll": { "$in": collections.clone() } },
         { "to.coll": { "$in": collections } },

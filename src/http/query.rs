@@ -37,7 +37,8 @@ impl Query {
         query
     }
 
-    fn fault(&mut self, name: &str, message: String) {
+    /// Notes what is wrong with a parameter.
+    pub fn fault(&mut self, name: &str, message: String) {
         // A query string may hold thousands of names; the first few tell enough.
         if self.errors.len() < 20 {
             self.errors.push(FieldError::new(name, message));
@@ -62,14 +63,11 @@ impl Query {
 
     /// A time, in RFC 3339.
     pub fn time(&mut self, name: &str) -> Option<DateTime> {
-        let time = chrono::DateTime::parse_from_rfc3339(self.text(name)?);
-        match time {
-            Ok(time) => Some(DateTime::from_millis(time.timestamp_millis())),
-            Err(_) => {
-                self.fault(name, "is no time in RFC 3339, such as 2026-01-31T12:00:00Z".to_owned());
-                None
-            }
+        let time = read_time(self.text(name)?);
+        if time.is_none() {
+            self.fault(name, "is no time in RFC 3339, such as 2026-01-31T12:00:00Z".to_owned());
         }
+        time
     }
 
     /// `limit`: 1 to [`LIMIT_MAX`], or [`LIMIT_DEFAULT`].
@@ -92,6 +90,13 @@ impl Query {
         let errors = std::mem::take(&mut self.errors);
         if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(errors)) }
     }
+}
+
+/// A time in RFC 3339.
+#[must_use]
+pub fn read_time(text: &str) -> Option<DateTime> {
+    let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+    Some(DateTime::from_millis(time.timestamp_millis()))
 }
 
 /// A time as answers show it: RFC 3339, UTC, milliseconds.

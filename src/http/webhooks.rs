@@ -7,12 +7,14 @@ mod sealed;
 mod target_headers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bson::oid::ObjectId;
+use rand::Rng;
 use secrecy::SecretString;
 use utoipa::IntoParams;
 
@@ -29,8 +31,15 @@ use super::query::Query;
 use crate::model::{AuditAction, AuditEntry, DisabledReason, DocId, Webhook};
 use crate::store::webhooks::{self, Deleted, Inserted, PER_GROUP_MAX, Replaced};
 
-/// How often a change without `If-Match` is made anew on a version that came in between.
-const CHANGE_TRIES: u32 = 5;
+/// How often a change without `If-Match` is made anew on a version that came in between: with the pauses, about 2 s.
+const CHANGE_TRIES: u32 = 12;
+
+/// Lets another's change become one that a read of the majority shows: until then it is only met, not seen.
+async fn let_it_settle(tries: u32) {
+    let step = u64::from(tries) * 15;
+    let pause = rand::rng().random_range(step..=2 * step);
+    tokio::time::sleep(Duration::from_millis(pause)).await;
+}
 
 /// The webhook in a path.
 #[derive(IntoParams)]
@@ -200,7 +209,7 @@ pub(super) async fn update(
     // Before the body is looked at: a webhook of another group is not there, whatever is sent.
     let mut present = find_webhook(&app, &caller, &id, Deleted::Without).await?;
     let checked = body.read::<WebhookInput>(&answer::READ_ONLY)?.check_change(&present.group_id, &app.targets)?;
-    for _ in 0..CHANGE_TRIES {
+    for tries in 1..=CHANGE_TRIES {
         check_if_match(&headers, present.revision)?;
         let Some(change) = Change::plan(&app, &present, &checked, &caller.user)? else {
             return answer(&app, StatusCode::OK, &present, None).await;
@@ -210,7 +219,10 @@ pub(super) async fn update(
                 tracing::info!(webhook = %present.id, revision = change.webhook.revision, "webhook changed");
                 return answer(&app, StatusCode::OK, &change.webhook, change.new_secret.as_ref()).await;
             }
-            Replaced::ChangedMeanwhile => present = find_webhook(&app, &caller, &id, Deleted::Without).await?,
+            Replaced::ChangedMeanwhile => {
+                let_it_settle(tries).await;
+                present = find_webhook(&app, &caller, &id, Deleted::Without).await?;
+            }
         }
     }
     Err(ApiError::conflict("this webhook keeps being changed by others: try again"))
@@ -238,7 +250,7 @@ pub(super) async fn delete(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> ApiResult<StatusCode> {
-    for _ in 0..CHANGE_TRIES {
+    for tries in 1..=CHANGE_TRIES {
         let present = find_webhook(&app, &caller, &id, Deleted::Without).await?;
         check_if_match(&headers, present.revision)?;
         let now = app.clock.now();
@@ -254,6 +266,7 @@ pub(super) async fn delete(
             tracing::info!(webhook = %deleted.id, "webhook deleted");
             return Ok(StatusCode::NO_CONTENT);
         }
+        let_it_settle(tries).await;
     }
     Err(ApiError::conflict("this webhook keeps being changed by others: try again"))
 }

@@ -32,6 +32,15 @@ pub enum AuditAction {
     /// A finished delivery was queued again.
     #[serde(rename = "delivery.replayed")]
     DeliveryReplayed,
+    /// Finished deliveries are queued again, as many as fit a selection.
+    #[serde(rename = "webhook.replay-started")]
+    ReplayStarted,
+    /// Deliveries are made of events that a webhook never got.
+    #[serde(rename = "webhook.backfill-started")]
+    BackfillStarted,
+    /// One of both was ended before its end.
+    #[serde(rename = "webhook.replay-cancelled")]
+    ReplayCancelled,
 }
 
 /// One entry.
@@ -57,6 +66,9 @@ pub struct AuditEntry {
     /// To which of its deliveries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_id: Option<DeliveryId>,
+    /// By which bulk replay or backfill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_id: Option<ObjectId>,
     /// Why Taskwire did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<DisabledReason>,
@@ -78,6 +90,7 @@ impl AuditEntry {
             action,
             webhook_id: Some(webhook.id),
             delivery_id: None,
+            replay_id: None,
             reason: None,
             changed: Vec::new(),
         }

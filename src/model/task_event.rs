@@ -82,6 +82,9 @@ pub struct TaskEvent {
     /// True if it came in through the inbound endpoint.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub echo: bool,
+    /// True if its group was muted: it is sent to nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub muted: bool,
     /// True if found while recovering a gap.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recovered: bool,

@@ -1,11 +1,13 @@
 //! `webhookDeliveries` as admins read it, and the replay of one row. Claims and outcomes are the dispatcher's.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bson::{DateTime, Document, doc};
 use futures::TryStreamExt;
 use mongodb::ClientSession;
 use mongodb::error::Result;
+use mongodb::options::Hint;
 use serde::{Deserialize, Serialize};
 
 use super::{Store, names};
@@ -54,7 +56,14 @@ pub enum Replayed {
     EventGone,
 }
 
-/// Deliveries of a webhook after `place`, newest first, without their logs; at most `limit`.
+/// Open rows up to which a list of queued ones goes through all of them: beyond, the newest rows are queued ones.
+const FEW_OPEN: u64 = 5_000;
+
+/// Events of one task whose deliveries a list looks for, the newest ones.
+const EVENTS_OF_TASK: i64 = 5_000;
+
+/// Deliveries of a webhook after `place`, newest first, without their logs; at most `limit`. Those of one task are found by
+/// the task's events, so that one whose event is past its retention is not among them.
 ///
 /// # Errors
 /// The driver's error.
@@ -65,13 +74,59 @@ pub async fn list(
     place: Option<&Place>,
     limit: i64,
 ) -> Result<Vec<Delivery>> {
+    let mut wanted = list_filter(webhook, filter, place);
+    let hint = match &filter.task_id {
+        Some(task) => {
+            wanted.insert("_id", doc! { "$in": of_task(store, webhook, task).await? });
+            Hint::Keys(doc! { "_id": 1 })
+        }
+        None => list_hint(store, webhook, filter.status).await?,
+    };
     let rows = store.collection(names::DELIVERIES);
-    let found = rows
-        .find(list_filter(webhook, filter, place))
-        .sort(doc! { "createdAt": -1, "_id": -1 })
-        .projection(doc! { "log": 0 })
-        .limit(limit);
-    found.max_time(READ_MAX).await?.try_collect().await
+    let found = rows.find(wanted).sort(doc! { "createdAt": -1, "_id": -1 }).hint(hint);
+    found.projection(doc! { "log": 0 }).limit(limit).max_time(READ_MAX).await?.try_collect().await
+}
+
+/// The ids that the deliveries of a task's newest events have.
+async fn of_task(store: &Store, webhook: &Webhook, task: &DocId) -> Result<Vec<String>> {
+    let events = store.collection::<Document>(names::EVENTS);
+    let found = events
+        .find(doc! { "taskId": task.clone() })
+        .sort(doc! { "_id": -1 })
+        .projection(doc! { "_id": 1 })
+        .limit(EVENTS_OF_TASK);
+    let found: Vec<Document> = found.max_time(READ_MAX).await?.try_collect().await?;
+    let ids = found.iter().filter_map(|event| event.get_str("_id").ok());
+    Ok(ids.map(|id| DeliveryId::derive(&EventId::from(id.to_owned()), webhook.id).to_string()).collect())
+}
+
+/// The index in which rows of this state stand close together, whatever else the webhook has.
+async fn list_hint(store: &Store, webhook: &Webhook, status: Option<DeliveryStatus>) -> Result<Hint> {
+    match status {
+        Some(DeliveryStatus::Queued) => {
+            let open = Hint::Name("open_by_webhook".to_owned());
+            let rows = store.collection::<Document>(names::DELIVERIES);
+            let of_webhook = doc! { "webhookId": webhook.id, "due": { "$exists": true } };
+            let count = rows.count_documents(of_webhook).hint(open.clone()).limit(FEW_OPEN).max_time(READ_MAX).await?;
+            Ok(if count < FEW_OPEN { open } else { newest_first() })
+        }
+        Some(status) => Ok(walk_hint(status)),
+        None => Ok(newest_first()),
+    }
+}
+
+/// The index by which rows of a state are gone through in the order of their making.
+#[must_use]
+pub fn walk_hint(status: DeliveryStatus) -> Hint {
+    match status {
+        DeliveryStatus::Failed => Hint::Name("failed".to_owned()),
+        DeliveryStatus::DeadLetter => Hint::Name("dead_letters".to_owned()),
+        DeliveryStatus::Queued | DeliveryStatus::Delivered => newest_first(),
+    }
+}
+
+fn newest_first() -> Hint {
+    Hint::Keys(doc! { "groupId": 1, "webhookId": 1, "createdAt": -1, "_id": -1 })
 }
 
 fn list_filter(webhook: &Webhook, filter: &Filter, place: Option<&Place>) -> Document {
@@ -84,6 +139,10 @@ fn list_filter(webhook: &Webhook, filter: &Filter, place: Option<&Place>) -> Doc
     }
     if let Some(task) = &filter.task_id {
         wanted.insert("taskId", task.clone());
+    }
+    if filter.status == Some(DeliveryStatus::Queued) {
+        // For the index that holds open rows alone.
+        wanted.insert("due", doc! { "$exists": true });
     }
     let mut made = Document::new();
     if let Some(since) = filter.since {
@@ -110,6 +169,17 @@ fn list_filter(webhook: &Webhook, filter: &Filter, place: Option<&Place>) -> Doc
 /// The driver's error.
 pub async fn find(store: &Store, webhook: &Webhook, id: &str) -> Result<Option<Delivery>> {
     store.collection(names::DELIVERIES).find_one(one(webhook, id)).max_time(READ_MAX).await
+}
+
+/// Those of these deliveries of a group that are there, without their logs.
+///
+/// # Errors
+/// The driver's error.
+pub async fn with_ids(store: &Store, group: &DocId, ids: &[DeliveryId]) -> Result<Vec<Delivery>> {
+    let ids: Vec<&str> = ids.iter().map(DeliveryId::as_str).collect();
+    let rows = store.collection(names::DELIVERIES);
+    let found = rows.find(doc! { "_id": { "$in": ids }, "groupId": group.clone() }).projection(doc! { "log": 0 });
+    found.hint(Hint::Keys(doc! { "_id": 1 })).max_time(READ_MAX).await?.try_collect().await
 }
 
 /// The exact body of an event; `None` once it is past its retention.
@@ -143,11 +213,8 @@ pub async fn replay(store: &Store, webhook: &Webhook, id: &str, now: DateTime, a
             if let Some(obstacle) = obstacle(&store, session, &present, &id).await? {
                 return Ok(Verdict::Abort(obstacle));
             }
-            let mut finished = one(&present, &id);
-            finished.insert("status", doc! { "$in": finished_names() });
-            let rows = store.collection::<Document>(names::DELIVERIES);
-            let done = rows.update_one(finished, requeue(&present, now)).session(&mut *session).await?;
-            if done.matched_count == 0 {
+            let rows = [DeliveryId::from(id)];
+            if requeue(&store, session, &present, &rows, now).await? == 0 {
                 return Ok(Verdict::Abort(Replayed::StillOpen));
             }
             super::audit::append(&store, session, vec![audit]).await?;
@@ -166,15 +233,24 @@ async fn obstacle(store: &Store, session: &mut ClientSession, webhook: &Webhook,
     if row.status.is_open() {
         return Ok(Some(Replayed::StillOpen));
     }
-    Ok((!keep_event(store, session, &row.event_id).await?).then_some(Replayed::EventGone))
+    let kept = keep_events(store, session, std::slice::from_ref(&row.event_id)).await?;
+    Ok(kept.is_empty().then_some(Replayed::EventGone))
 }
 
-/// Counts in the event that one of its deliveries is queued anew; false if it is gone. What removes old events looks at the
-/// count before it looks for open deliveries, and removes only where the count still stands: so neither can miss the other.
-async fn keep_event(store: &Store, session: &mut ClientSession, event: &EventId) -> Result<bool> {
+/// Counts in these events that one of their deliveries is queued anew, and answers which of them are there still. What
+/// removes old events looks at the count before it looks for open deliveries, and removes only where the count still
+/// stands: so neither can miss the other.
+///
+/// # Errors
+/// The driver's error.
+pub async fn keep_events(store: &Store, session: &mut ClientSession, wanted: &[EventId]) -> Result<HashSet<EventId>> {
     let events = store.collection::<Document>(names::EVENTS);
-    let counted = events.update_one(doc! { "_id": event.as_str() }, doc! { "$inc": { "requeued": 1i64 } });
-    Ok(counted.session(session).await?.matched_count == 1)
+    let ids: Vec<&str> = wanted.iter().map(EventId::as_str).collect();
+    let these = doc! { "_id": { "$in": ids } };
+    events.update_many(these.clone(), doc! { "$inc": { "requeued": 1i64 } }).session(&mut *session).await?;
+    let mut found = events.find(these).projection(doc! { "_id": 1 }).session(&mut *session).await?;
+    let found: Vec<Document> = found.stream(session).try_collect().await?;
+    Ok(found.iter().filter_map(|event| Some(EventId::from(event.get_str("_id").ok()?.to_owned()))).collect())
 }
 
 fn finished_names() -> Vec<&'static str> {
@@ -185,8 +261,29 @@ fn finished_names() -> Vec<&'static str> {
         .collect()
 }
 
+/// Queues those of a webhook's deliveries `ids` that are finished, due at `now`; answers how many those were.
+///
+/// # Errors
+/// The driver's error.
+pub async fn requeue(
+    store: &Store,
+    session: &mut ClientSession,
+    webhook: &Webhook,
+    ids: &[DeliveryId],
+    now: DateTime,
+) -> Result<u64> {
+    let ids: Vec<&str> = ids.iter().map(DeliveryId::as_str).collect();
+    let finished = doc! {
+        "_id": { "$in": ids }, "groupId": webhook.group_id.clone(), "webhookId": webhook.id,
+        "status": { "$in": finished_names() },
+    };
+    let rows = store.collection::<Document>(names::DELIVERIES);
+    let update = rows.update_many(finished, opening(webhook, now)).hint(Hint::Keys(doc! { "_id": 1 }));
+    Ok(update.session(session).await?.matched_count)
+}
+
 /// The update, as a pipeline because `attemptsBase` takes the row's own `attempts`.
-fn requeue(webhook: &Webhook, now: DateTime) -> Vec<Document> {
+fn opening(webhook: &Webhook, now: DateTime) -> Vec<Document> {
     let mut open = doc! {
         "status": DeliveryStatus::Queued.name(),
         "due": now,

@@ -7,7 +7,7 @@ use mongodb::IndexModel;
 use mongodb::options::IndexOptions;
 
 use super::{Store, names};
-use crate::model::DeliveryStatus;
+use crate::model::{DeliveryStatus, ReplayState};
 
 /// Makes every index of Taskwire's own collections. Never touches a collection of the task service.
 ///
@@ -29,13 +29,14 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
             .options(options.partial_filter_expression(filter).build())
             .build()
     };
-    let indexes: [(&str, Vec<IndexModel>); 7] = [
+    let list_key = doc! { "groupId": 1, "webhookId": 1, "createdAt": -1, "_id": -1 };
+    let indexes: [(&str, Vec<IndexModel>); 11] = [
         (names::WEBHOOKS, vec![plain(doc! { "groupId": 1 }), plain(doc! { "updatedAt": 1 })]),
         (
             names::DELIVERIES,
             vec![
                 // The admin's list, newest first.
-                plain(doc! { "groupId": 1, "webhookId": 1, "createdAt": -1, "_id": -1 }),
+                plain(list_key.clone()),
                 // The claim: open rows only, so it is as small as the backlog. Covers the search for candidates.
                 named(
                     doc! { "webhookId": 1, "due": 1, "_id": 1 },
@@ -48,14 +49,28 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
                     "open_in_order",
                     doc! { "ordered": true },
                 ),
-                // What was given up, for its count and for bulk replays.
-                named(doc! { "groupId": 1, "webhookId": 1, "_id": 1 }, "dead", doc! { "status": "dead-letter" }),
+                // What was given up: its list, its count and its bulk replay.
+                named(list_key.clone(), "dead_letters", doc! { "status": DeliveryStatus::DeadLetter.name() }),
+                // What waits for another attempt, for its list.
+                named(list_key.clone(), "failed", doc! { "status": DeliveryStatus::Failed.name() }),
                 // Removal. Holds finished rows only ("dead-letter" and "delivered" sort before "failed" and "queued"), so
                 // that an open row can never age out, whatever it carries.
                 at_expiry(doc! { "expireAt": { "$exists": true }, "status": { "$lt": DeliveryStatus::Failed.name() } }),
             ],
         ),
+        // The log of a group, and of a task, newest first.
+        (names::EVENTS, vec![plain(doc! { "groupId": 1, "_id": -1 }), plain(doc! { "taskId": 1, "_id": -1 })]),
+        (names::MUTES, vec![at_expiry(Document::new())]),
         (names::WEBHOOK_VERSIONS, vec![plain(doc! { "webhookId": 1, "at.t": -1, "at.i": -1, "at.n": -1 })]),
+        (
+            names::REPLAYS,
+            vec![
+                plain(doc! { "webhookId": 1, "_id": -1 }),
+                named(doc! { "servedAt": 1 }, "running", doc! { "status": ReplayState::Running.name() }),
+                at_expiry(Document::new()),
+            ],
+        ),
+        (names::STATS, vec![plain(doc! { "groupId": 1, "hour": 1 }), at_expiry(Document::new())]),
         // What is aside, in the order of the stream; and its count.
         (names::QUARANTINE, vec![plain(doc! { "status": 1, "clusterTime": 1, "_id": 1 })]),
         (names::RECEIPTS, vec![at_expiry(Document::new())]),

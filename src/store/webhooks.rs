@@ -73,6 +73,16 @@ pub async fn list(store: &Store, groups: &[DocId], before: Option<ObjectId>, lim
     found.max_time(READ_MAX).await?.try_collect().await
 }
 
+/// Every webhook of a group, deleted ones too, newest first.
+///
+/// # Errors
+/// The driver's error.
+pub async fn all_of_group(store: &Store, group: &DocId) -> Result<Vec<Webhook>> {
+    let webhooks = store.collection(names::WEBHOOKS);
+    let found = webhooks.find(doc! { "groupId": group.clone() }).sort(doc! { "_id": -1 });
+    found.max_time(READ_MAX).await?.try_collect().await
+}
+
 /// The health of those of `ids` that have any yet.
 ///
 /// # Errors

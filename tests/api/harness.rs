@@ -19,6 +19,7 @@ use tower::ServiceExt;
 
 pub const JWT_SECRET: &str = "a-secret-for-these-tests-alone";
 pub const WEBHOOKS: &str = "/api/integrations/webhooks";
+pub const EVENTS: &str = "/api/integrations/task-events";
 
 /// The API, two groups (`a` and `b`), an admin of each, and a plain member of `a`.
 pub struct Api {
@@ -72,9 +73,14 @@ impl Api {
     pub async fn start() -> Self {
         let uri = std::env::var("TASKWIRE_TEST_MONGODB_URI")
             .expect("TASKWIRE_TEST_MONGODB_URI must name a replica set for tests");
+        Self::start_at(&uri).await
+    }
+
+    /// On a database of its own of the replica set at `uri`.
+    pub async fn start_at(uri: &str) -> Self {
         let database = format!("tw_api_{}", ObjectId::new().to_hex());
         let source = Source::from_pairs(&[
-            ("mongodb_uri", &uri),
+            ("mongodb_uri", uri),
             ("database", &database),
             ("master_key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="),
             ("jwt_secret", JWT_SECRET),
@@ -149,8 +155,10 @@ impl Api {
     /// Stores an event and its delivery to a webhook, `n` making it unlike others; later ones are newer.
     pub async fn delivery(&self, path: &str, n: u32, change: impl FnOnce(&mut Delivery)) -> Delivery {
         let webhook = ObjectId::parse_str(path.rsplit('/').next().expect("an id")).expect("an id");
-        let (event, mut row) = sample(self.group_a, webhook, n);
+        let (mut event, mut row) = sample(self.group_a, webhook, n);
         change(&mut row);
+        event.task_id = row.task_id.clone();
+        event.event = row.event_type;
         self.store.collection(names::EVENTS).insert_one(event).await.expect("an event");
         self.store.collection::<Delivery>(names::DELIVERIES).insert_one(&row).await.expect("a delivery");
         row
@@ -194,6 +202,7 @@ fn sample(group: ObjectId, webhook: ObjectId, n: u32) -> (TaskEvent, Delivery) {
         summary: summary.clone(),
         body: format!(r#"{{"id":"{id}","event":"task.completed","data":{{"name":"Ünïcode  {n}"}}}}"#),
         echo: false,
+        muted: false,
         recovered: false,
     };
     let attempt = Attempt {

@@ -9,5 +9,8 @@ mod harness;
 mod matrix;
 mod openapi;
 mod outage;
+mod replays;
 mod rotation;
+mod stats;
+mod task_events;
 mod webhooks;

@@ -4,7 +4,7 @@ use bson::oid::ObjectId;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-use crate::harness::{Api, WEBHOOKS, claims, request, sign, token};
+use crate::harness::{Api, EVENTS, WEBHOOKS, claims, request, sign, token};
 use crate::openapi::{matches, operations};
 
 /// What one route answers to someone without a good token (always 401), to a stranger, and to the group's admin.
@@ -18,7 +18,11 @@ struct Route {
 
 async fn routes(api: &Api) -> Vec<Route> {
     let webhook = api.webhook_path().await;
-    let delivery = api.delivery(&webhook, 1, |_| {}).await.id;
+    let row = api.delivery(&webhook, 1, |_| {}).await;
+    let (delivery, event) = (row.id, row.event_id);
+    let begun = api.admin("POST", &format!("{webhook}/replay"), Some(&json!({}))).await.expect(202);
+    let replay = begun["replayId"].as_str().unwrap().to_owned();
+    let since = "2025-01-01T00:00:00Z";
     let route = |method, path, body, stranger, admin| Route { method, path, body, stranger, admin };
     let group = api.group_a.to_hex();
     vec![
@@ -32,6 +36,20 @@ async fn routes(api: &Api) -> Vec<Route> {
         route("GET", format!("{webhook}/deliveries?limit=0"), None, 404, 422),
         route("GET", format!("{webhook}/deliveries/{delivery}"), None, 404, 200),
         route("POST", format!("{webhook}/replay/{delivery}"), None, 404, 202),
+        route("POST", format!("{webhook}/replay"), Some(json!({"dryRun": true})), 404, 202),
+        route("POST", format!("{webhook}/replay"), Some(json!({"status": "queued"})), 404, 422),
+        route("POST", format!("{webhook}/backfill"), Some(json!({"since": since, "dryRun": true})), 404, 202),
+        route("GET", format!("{webhook}/replays"), None, 404, 200),
+        route("GET", format!("{webhook}/replays/{replay}"), None, 404, 200),
+        route("DELETE", format!("{webhook}/replays/{replay}"), None, 404, 200),
+        route("GET", EVENTS.to_owned(), None, 200, 200),
+        route("GET", format!("{EVENTS}?groupId={group}"), None, 403, 200),
+        route("GET", format!("{EVENTS}/{event}/trace"), None, 404, 200),
+        route("GET", format!("{webhook}/stats"), None, 404, 200),
+        route("GET", format!("{webhook}/stats?window=x"), None, 404, 422),
+        route("GET", "/api/integrations/stats".to_owned(), None, 200, 200),
+        route("GET", format!("/api/integrations/stats?groupId={group}"), None, 403, 200),
+        route("GET", "/api/integrations/status".to_owned(), None, 403, 200),
         // Last: after it the webhook is gone for its admin too.
         route("DELETE", webhook, None, 404, 204),
     ]

@@ -1,6 +1,10 @@
 //! A database in trouble.
 
+use std::time::Duration;
+
 use bson::{Bson, Document, doc};
+use serde_json::json;
+use taskwire_tests::mongo::Mongo;
 
 use crate::harness::{Api, WEBHOOKS};
 
@@ -39,4 +43,29 @@ async fn a_change_survives_a_transaction_that_the_server_ends() {
     let list = api.admin("GET", WEBHOOKS, None).await.expect(200);
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     assert_eq!(list["items"][0]["id"], made["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_meets_one_not_yet_on_a_majority_waits_for_it() {
+    // Its own, since everything that is written there is held up.
+    let mongo = Mongo::single().await.unwrap();
+    let api = Api::start_at(&mongo.uri()).await;
+    let path = api.webhook_path().await;
+    let (name, timeout) = (json!({"name": "n"}), json!({"timeoutSeconds": 9}));
+    let set = |mode: &'static str| mongo.fail_point(doc! { "configureFailPoint": "disableSnapshotting", "mode": mode });
+    set("alwaysOn").await.unwrap();
+    let held_up = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        set("off").await.unwrap();
+        // The point that a majority has moves with the next write.
+        let next = doc! { "insert": "next", "documents": [{}], "writeConcern": { "w": 1 } };
+        api.store.db.run_command(next).await.unwrap();
+    };
+    let (first, second, ()) =
+        tokio::join!(api.admin("PUT", &path, Some(&name)), api.admin("PUT", &path, Some(&timeout)), held_up);
+    for answer in [first, second] {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    let found = api.admin("GET", &path, None).await.expect(200);
+    assert_eq!((&found["name"], &found["timeoutSeconds"]), (&json!("n"), &json!(9)));
 }

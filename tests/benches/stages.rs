@@ -87,6 +87,7 @@ fn draft(mapping: &Mapping, rules: &Rules, last: &Snapshot, write: &TaskWrite, a
         swap: None,
         actor: Some(ObjectId::from_bytes([3; 12]).to_hex()),
         echo: false,
+        muted: false,
         recovered: false,
         subscribers: Vec::new(),
     })

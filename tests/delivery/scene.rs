@@ -137,6 +137,7 @@ impl Scene {
             summary,
             body: body.to_string(),
             echo: false,
+            muted: false,
             recovered: false,
         };
         let delivery = Delivery::queued(&event, webhook.id, webhook.ordering, now);

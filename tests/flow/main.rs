@@ -15,6 +15,7 @@ mod first_start;
 mod gaps;
 mod histories;
 mod kills;
+mod replays;
 mod restarts;
 mod retention;
 mod swaps;

@@ -50,6 +50,7 @@ impl Scene {
             swap: None,
             actor: None,
             echo: false,
+            muted: false,
             recovered: false,
             subscribers: Vec::new(),
         };

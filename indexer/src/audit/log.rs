@@ -4,14 +4,14 @@
 use std::time::{Duration, Instant};
 
 use bson::{DateTime, RawDocument, Timestamp, oid::ObjectId, rawdoc};
-use taskwire::model::{DeliveryId, DocId, EventId, EventKind, StreamTime};
+use taskwire::model::{DeliveryId, DocId, EventId, EventKind, StreamTime, Version};
 use taskwire::store::names;
 
 use super::feed::{self, Feed};
 use super::report::{Finding, Kind, Report};
 use super::state::RowState;
 use super::{Audit, AuditError, LEG, TRIES, after, find, find_in_order, is_too_old};
-use crate::fan_out::{Version, Versions};
+use crate::fan_out::Versions;
 use crate::lag::cluster_time;
 
 /// Finished rows are removed by the server some time after they may be, by a clock that is not ours.
@@ -35,6 +35,8 @@ struct Event {
     kind: EventKind,
     sequence: i64,
     echo: bool,
+    /// Not to be sent to anybody.
+    muted: bool,
 }
 
 struct Row {
@@ -134,7 +136,7 @@ impl Audit {
         let range = rawdoc! {
             "_id": { "$gte": EventId::first_at(from).as_str(), "$lt": EventId::first_at(until).as_str() },
         };
-        let projection = rawdoc! { "groupId": 1, "taskId": 1, "event": 1, "sequence": 1, "echo": 1 };
+        let projection = rawdoc! { "groupId": 1, "taskId": 1, "event": 1, "sequence": 1, "echo": 1, "muted": 1 };
         Feed::open(&self.store, find_in_order(names::EVENTS, range, projection, at), |raw| {
             let id = raw.get_str("_id").unwrap_or_default().to_owned();
             let event = EventId::from(id.clone());
@@ -167,6 +169,7 @@ fn read_event(raw: &RawDocument, id: EventId) -> Option<Event> {
         kind: EventKind::from_name(raw.get_str("event").ok()?)?,
         sequence: raw.get_i64("sequence").ok()?,
         echo: raw.get_bool("echo").unwrap_or(false),
+        muted: raw.get_bool("muted").unwrap_or(false),
     })
 }
 
@@ -203,7 +206,8 @@ fn check(time: Timestamp, events: &[Placed<Event>], rows: &[Placed<Row>], law: &
             report.note(Kind::Unreadable, Finding { event, detail: UNREADABLE.to_owned(), ..Finding::default() });
             continue;
         };
-        for subscriber in law.versions.subscribers(&event.group, at, event.kind, event.echo) {
+        let subscribers = law.versions.subscribers(&event.group, at, event.kind, event.echo);
+        for subscriber in subscribers.into_iter().filter(|_| !event.muted) {
             let id = DeliveryId::derive(&event.id, subscriber.webhook);
             match rows.binary_search_by(|row| row.id.as_str().cmp(id.as_str())) {
                 Ok(place) => wanted[place] = true,

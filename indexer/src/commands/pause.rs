@@ -38,12 +38,12 @@ fn short_text(text: &str, what: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn note(text: &str) -> Result<String, String> {
+pub(super) fn note(text: &str) -> Result<String, String> {
     short_text(text, "a note")
 }
 
 /// A group's id as the command line gives it.
-fn group_id(text: &str) -> Result<DocId, String> {
+pub(super) fn group_id(text: &str) -> Result<DocId, String> {
     if text.contains(char::is_whitespace) {
         return Err("a group's id holds no spaces".to_owned());
     }
@@ -111,7 +111,7 @@ fn scope(group: Option<&DocId>) -> String {
     group.map_or_else(|| "all groups".to_owned(), |group| format!("group {group}"))
 }
 
-async fn must_exist(context: &Context, group: &DocId) -> Result<(), CommandError> {
+pub(super) async fn must_exist(context: &Context, group: &DocId) -> Result<(), CommandError> {
     let collection = &context.mapping.groups.collection;
     let groups = context.store.collection::<bson::Document>(collection);
     if groups.find_one(doc! { "_id": group.clone() }).projection(doc! { "_id": 1 }).await?.is_none() {
@@ -124,7 +124,7 @@ async fn must_exist(context: &Context, group: &DocId) -> Result<(), CommandError
 }
 
 /// Who calls, as far as the machine says.
-fn operator() -> String {
+pub(super) fn operator() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
     format!("{}@{}", user.as_deref().unwrap_or("unknown"), host.trim())

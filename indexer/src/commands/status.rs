@@ -14,7 +14,7 @@ use mongodb::error::{Error, ErrorKind};
 use serde::Serialize;
 use taskwire::shutdown;
 use taskwire::store::Store;
-use taskwire::store::pauses;
+use taskwire::store::{mutes, pauses};
 
 use self::events::Produced;
 use self::leader::{Leader, Watch};
@@ -92,6 +92,7 @@ struct Report {
     gaps: Known<Gaps>,
     queue: Known<Queue>,
     paused: Known<Vec<Paused>>,
+    muted: Known<Vec<Muted>>,
     quarantine: Known<Aside>,
     events: Known<Produced>,
     /// What an operator should see to; empty: all is well.
@@ -160,6 +161,7 @@ async fn look(context: &Context, watch: &mut Watch, lag_most: Duration) -> Resul
         gaps: Known::of(stream::gaps(store).await, here),
         queue: Known::of(queue::queue(store, now.date).await, here),
         paused: Known::of(paused(store).await, here),
+        muted: Known::of(muted(store, now.date).await, here),
         quarantine: Known::of(queue::aside(store).await, here),
         events: Known::of(events::produced(context).await, "find on the service's collections"),
         problems: Vec::new(),
@@ -187,6 +189,28 @@ async fn paused(store: &Store) -> mongodb::error::Result<Vec<Paused>> {
         note: pause.note,
     };
     Ok(pauses::list(store).await?.into_iter().map(shown).collect())
+}
+
+/// A mute in force.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Muted {
+    group_id: String,
+    since: String,
+    until: String,
+    by: String,
+    note: Option<String>,
+}
+
+async fn muted(store: &Store, now: DateTime) -> mongodb::error::Result<Vec<Muted>> {
+    let shown = |mute: mutes::Mute| Muted {
+        group_id: mute.group_id.to_string(),
+        since: moment::shown_date(mute.at),
+        until: moment::shown_date(mute.until),
+        by: mute.by,
+        note: mute.note,
+    };
+    Ok(mutes::in_force(store, now).await?.into_iter().map(shown).collect())
 }
 
 async fn server_time(store: &Store) -> Result<Now, CommandError> {

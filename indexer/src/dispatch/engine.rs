@@ -18,6 +18,7 @@ use super::job::Job;
 use super::lane::Verdict;
 use super::meters::Meters;
 use super::statement::{self, AttemptRecord, Statement};
+use super::stats::StatsBoard;
 use super::target::{Target, TargetState};
 use super::view::View;
 use crate::backoff;
@@ -33,6 +34,7 @@ pub(crate) struct Engine {
     pub(crate) view: View,
     pub(crate) meters: Meters,
     pub(crate) health: HealthBoard,
+    pub(crate) stats: StatsBoard,
     pub(crate) clocks: Clocks,
     /// How long a webhook may fail.
     pub(crate) disable_failing_after: Duration,
@@ -151,8 +153,10 @@ impl Engine {
                 self.health.failed(webhook, ended_at, reason);
             }
         }
+        self.stats.attempted(&job.row, ended_at, took, reason.is_none());
         if next == Next::DeadLetter {
             self.meters.dead_lettered(kind, 1);
+            self.stats.gave_up(&job.row, ended_at);
         }
         let record = AttemptRecord {
             began: began_at,
@@ -198,8 +202,10 @@ impl Engine {
         match given_up {
             None => self.send(statement::released(job, self.clock.now())).await,
             Some(reason) => {
+                let now = self.clock.now();
                 self.meters.dead_lettered(kind, 1);
-                let expire_at = self.retention.expiry(self.clock.now());
+                self.stats.gave_up(&job.row, now);
+                let expire_at = self.retention.expiry(now);
                 self.send(statement::given_up(job, reason, expire_at)).await;
             }
         }

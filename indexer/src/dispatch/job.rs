@@ -81,6 +81,7 @@ pub(crate) mod tests {
             summary: PayloadSummary { status: None, changed: Vec::new() },
             body: String::new(),
             echo: false,
+            muted: false,
             recovered: false,
         };
         let mut row = Delivery::queued(&event, webhook, Ordering::None, event.at);

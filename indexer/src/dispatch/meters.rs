@@ -148,7 +148,7 @@ async fn count_queue(store: &Store, clock: &ServerClock) -> mongodb::error::Resu
     #[allow(clippy::cast_precision_loss, reason = "at most COUNT_MOST")]
     {
         metrics::gauge!("taskwire_queue_depth").set(count(doc! {}, "open_by_webhook").await? as f64);
-        metrics::gauge!("taskwire_dead_letters").set(count(doc! {}, "dead").await? as f64);
+        metrics::gauge!("taskwire_dead_letters").set(count(doc! {}, "dead_letters").await? as f64);
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mongodb::Collection;
 use taskwire::config::Retention;
 use taskwire::model::{Delivery, EventId, StreamTime, TaskEvent};
+use taskwire::store::task_events::without_body;
 use taskwire::store::{ServerClock, Store, names};
 
 use crate::bootstrap::load_versions;
@@ -67,7 +68,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<Outcome, Comma
         let events = page(&log, range(args, last.as_ref())).await?;
         let Some(newest) = events.last() else { break };
         last = Some(newest.id.clone());
-        for event in &events {
+        sum.events += count(events.len());
+        // One that was muted is for nobody.
+        for event in events.iter().filter(|event| !event.muted) {
             let at = StreamTime::new(event.cluster_time, StreamTime::END);
             for subscriber in versions.subscribers(&event.group_id, at, event.event, event.echo) {
                 if standing.contains(&subscriber.webhook) {
@@ -76,7 +79,6 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<Outcome, Comma
                     sum.gone += 1;
                 }
             }
-            sum.events += 1;
             if rows.len() >= PAGE {
                 settle(store, std::mem::take(&mut rows), args.dry_run, &mut sum).await?;
             }
@@ -90,13 +92,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<Outcome, Comma
 }
 
 async fn page(log: &Collection<TaskEvent>, range: Document) -> Result<Vec<TaskEvent>, CommandError> {
-    // The body is the largest part of an event, and no delivery holds it.
-    let without_body = doc! {
-        "groupId": 1, "taskId": 1, "event": 1, "at": 1, "clusterTime": 1, "sequence": 1, "actorId": 1, "summary": 1,
-        "echo": 1, "recovered": 1, "body": { "$literal": "" },
-    };
     let most = i64::try_from(PAGE).unwrap_or(i64::MAX);
-    Ok(log.find(range).sort(doc! { "_id": 1 }).projection(without_body).limit(most).await?.try_collect().await?)
+    Ok(log.find(range).sort(doc! { "_id": 1 }).projection(without_body()).limit(most).await?.try_collect().await?)
 }
 
 fn style() -> ProgressStyle {
@@ -153,12 +150,15 @@ async fn webhooks_that_stand(store: &Store) -> Result<HashSet<ObjectId>, Command
     Ok(live)
 }
 
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
 /// Finds those of `rows` that are missing, and makes them.
 async fn settle(store: &Store, rows: Vec<Delivery>, dry_run: bool, sum: &mut Sum) -> Result<(), CommandError> {
     if rows.is_empty() {
         return Ok(());
     }
-    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
     let deliveries = store.collection::<Document>(names::DELIVERIES);
     let mut found =

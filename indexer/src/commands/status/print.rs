@@ -7,7 +7,7 @@ use super::leader::Leader;
 use super::moment::span;
 use super::queue::{Aside, Queue};
 use super::stream::{FirstStart, Gap, Gaps, Oplog, Position};
-use super::{Known, Paused, Report};
+use super::{Known, Muted, Paused, Report};
 use crate::commands::grouped;
 
 /// Characters of a progress bar.
@@ -28,6 +28,7 @@ pub(super) fn report(report: &Report) -> String {
     line("gaps", told(&report.gaps, gaps));
     line("queue", told(&report.queue, queue));
     line("paused", told(&report.paused, |pauses| paused(pauses)));
+    line("muted", told(&report.muted, |mutes| muted(mutes)));
     line("quarantine", told(&report.quarantine, quarantine));
     line("events", told(&report.events, events));
     for problem in &report.problems {
@@ -149,6 +150,14 @@ fn paused(pauses: &[Paused]) -> String {
         format!("{what}, since {}, by {}{note}", pause.since, pause.by)
     };
     if pauses.is_empty() { "nothing".to_owned() } else { pauses.iter().map(one).collect::<Vec<_>>().join("\n  ") }
+}
+
+fn muted(mutes: &[Muted]) -> String {
+    let one = |mute: &Muted| {
+        let note = mute.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
+        format!("group {}, from {} to {}, by {}{note}", mute.group_id, mute.since, mute.until, mute.by)
+    };
+    if mutes.is_empty() { "nothing".to_owned() } else { mutes.iter().map(one).collect::<Vec<_>>().join("\n  ") }
 }
 
 fn quarantine(entries: &Aside) -> String {

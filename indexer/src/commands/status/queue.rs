@@ -95,7 +95,7 @@ pub(super) async fn queue(store: &Store, now: DateTime) -> Result<Queue> {
         open: groups.iter().map(|group| group.open).sum(),
         due: groups.iter().map(|group| group.due).sum(),
         by_state: by_state(store).await?,
-        dead_letters: rows.count_documents(doc! {}).hint(hint("dead")).limit(MOST.unsigned_abs()).await?,
+        dead_letters: rows.count_documents(doc! {}).hint(hint("dead_letters")).limit(MOST.unsigned_abs()).await?,
         webhooks: groups.iter().take(SHOWN).map(OfWebhook::of).collect(),
     })
 }

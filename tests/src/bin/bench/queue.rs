@@ -73,6 +73,7 @@ impl Scene {
             summary: PayloadSummary { status: Some("InProgress".to_owned()), changed: vec!["status".to_owned()] },
             body,
             echo: false,
+            muted: false,
             recovered: false,
         }
     }

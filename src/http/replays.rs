@@ -1,0 +1,432 @@
+//! Bulk replays and backfills: asked for here, done by an indexer in the background, watched and cancelled here.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use bson::{DateTime, oid::ObjectId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::App;
+use super::auth::Caller;
+use super::body::{JsonBody, given};
+use super::error::{ApiError, ApiResult, FieldError};
+use super::page::{ListKey, Page, PageParameters};
+use super::query::{Query, read_time, show_time};
+use super::webhooks::{WebhookPath, find_webhook};
+use crate::model::{
+    AuditAction, AuditEntry, DeliveryStatus, EventKind, Replay, ReplayKind, ReplayState, Selection, Webhook,
+};
+use crate::store::replays::{self, Count, Started};
+use crate::store::webhooks::Deleted;
+
+/// How a delivery ended that is to be queued again.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum FinishedStatus {
+    DeadLetter,
+    Delivered,
+}
+
+impl From<FinishedStatus> for DeliveryStatus {
+    fn from(status: FinishedStatus) -> Self {
+        match status {
+            FinishedStatus::DeadLetter => Self::DeadLetter,
+            FinishedStatus::Delivered => Self::Delivered,
+        }
+    }
+}
+
+/// What a bulk replay takes.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schema(as = BulkReplayRequest)]
+pub(super) struct BulkReplayInput {
+    /// Those that ended so; `dead-letter`, if not given. What is open is tried anyway.
+    #[serde(deserialize_with = "given")]
+    #[schema(nullable = false)]
+    status: Option<FinishedStatus>,
+    /// Those of these kinds of events; all, if not given.
+    #[serde(deserialize_with = "given")]
+    #[schema(nullable = false)]
+    event_types: Option<Vec<EventKind>>,
+    /// Those made at this time or later.
+    #[serde(deserialize_with = "given")]
+    #[schema(nullable = false, format = DateTime)]
+    since: Option<String>,
+    /// Those made before this time.
+    #[serde(deserialize_with = "given")]
+    #[schema(nullable = false, format = DateTime)]
+    until: Option<String>,
+    /// Only count.
+    #[schema(default = false)]
+    dry_run: bool,
+}
+
+/// What a backfill takes.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schema(as = BackfillRequest)]
+pub(super) struct BackfillInput {
+    /// Events of this time or later.
+    #[serde(deserialize_with = "given")]
+    #[schema(required = true, nullable = false, format = DateTime, example = "2025-01-01T00:00:00Z")]
+    since: Option<String>,
+    /// Events before this time; the present, if not given.
+    #[serde(deserialize_with = "given")]
+    #[schema(nullable = false, format = DateTime)]
+    until: Option<String>,
+    /// Events of these kinds; those that the webhook asks for now, if not given.
+    #[serde(deserialize_with = "given")]
+    #[schema(nullable = false)]
+    event_types: Option<Vec<EventKind>>,
+    /// Only count.
+    #[schema(default = false)]
+    dry_run: bool,
+}
+
+/// What was begun, or would be.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BulkStarted {
+    /// How many deliveries it queues.
+    #[schema(example = 12)]
+    count: u64,
+    /// Whether there are more, which took too long to count.
+    count_is_minimum: bool,
+    /// Under which it can be watched; null for a dry run.
+    #[schema(required = true, example = "65a0000000000000000000d4")]
+    replay_id: Option<String>,
+}
+
+/// A bulk replay or backfill.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = BulkReplay)]
+pub(super) struct BulkReplayAnswer {
+    #[schema(example = "65a0000000000000000000d4")]
+    id: String,
+    #[schema(example = "65a0000000000000000000a1")]
+    group_id: String,
+    #[schema(example = "65a0000000000000000000b2")]
+    webhook_id: String,
+    kind: ReplayKind,
+    status: ReplayState,
+    /// Why it failed.
+    #[schema(required = true, example = json!(null))]
+    reason: Option<String>,
+    /// How many there were at the request.
+    #[schema(example = 12)]
+    total: i64,
+    /// Deliveries queued so far.
+    #[schema(example = 12)]
+    done: i64,
+    /// Left out so far: open by then, there already, or without an event any more.
+    #[schema(example = 0)]
+    skipped: i64,
+    /// Of a replay: what became of the deliveries before.
+    #[schema(required = true)]
+    delivery_status: Option<DeliveryStatus>,
+    /// Which kinds; none named: all.
+    event_types: Vec<EventKind>,
+    #[schema(required = true, format = DateTime)]
+    since: Option<String>,
+    #[schema(format = DateTime)]
+    until: String,
+    /// The user who asked for it.
+    #[schema(example = "65a0000000000000000000e5")]
+    requested_by: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(required = true, format = DateTime)]
+    finished_at: Option<String>,
+}
+
+impl From<Replay> for BulkReplayAnswer {
+    fn from(replay: Replay) -> Self {
+        Self {
+            id: replay.id.to_hex(),
+            group_id: replay.group_id.to_string(),
+            webhook_id: replay.webhook_id.to_hex(),
+            kind: replay.kind,
+            status: replay.status,
+            reason: replay.reason,
+            total: replay.total,
+            done: replay.done,
+            skipped: replay.skipped,
+            delivery_status: (replay.kind == ReplayKind::Replay).then_some(replay.selection.status),
+            event_types: replay.selection.event_types,
+            since: replay.selection.since.map(show_time),
+            until: show_time(replay.selection.until),
+            requested_by: replay.by.to_string(),
+            created_at: show_time(replay.requested_at),
+            finished_at: replay.finished_at.map(show_time),
+        }
+    }
+}
+
+/// The replay in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path, rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the parameter; the handlers take the path apart")]
+pub(super) struct ReplayPath {
+    /// The replay's or backfill's id.
+    #[param(example = "65a0000000000000000000d4")]
+    replay_id: String,
+}
+
+/// Reads the fields of both, collecting what is wrong with them.
+struct Reader {
+    now: DateTime,
+    errors: Vec<FieldError>,
+}
+
+impl Reader {
+    fn fault(&mut self, field: &str, message: impl Into<String>) {
+        self.errors.push(FieldError::new(field, message));
+    }
+
+    fn time(&mut self, field: &str, text: Option<&str>) -> Option<DateTime> {
+        let time = read_time(text?);
+        if time.is_none() {
+            self.fault(field, "is no time in RFC 3339, such as 2026-01-31T12:00:00Z");
+        }
+        time
+    }
+
+    /// From when to when; never into the time after the request.
+    fn range(&mut self, since: Option<&str>, until: Option<&str>) -> (Option<DateTime>, DateTime) {
+        let (since, until) = (self.time("since", since), self.time("until", until));
+        let until = until.map_or(self.now, |until| until.min(self.now));
+        if since.is_some_and(|since| since >= until) {
+            self.fault("since", "is not before until, or not past");
+        }
+        (since, until)
+    }
+
+    fn finish<T>(self, value: T) -> ApiResult<T> {
+        if self.errors.is_empty() { Ok(value) } else { Err(ApiError::invalid(self.errors)) }
+    }
+}
+
+/// `POST …/{id}/replay`: 202. Those that exist at the request, each once; open ones are left out.
+#[utoipa::path(
+    post,
+    path = "/api/integrations/webhooks/{id}/replay",
+    operation_id = "replayDeliveries",
+    tag = "Bulk replays and backfills",
+    summary = "Replay finished deliveries in bulk",
+    description = "Queues those that exist at the request, each once, in the background; open ones are left out. With `dryRun` it only counts.\n\nPermission: an admin of the webhook's group.",
+    params(WebhookPath),
+    request_body = BulkReplayInput,
+    responses(
+        (status = 202, description = "Begun, or counted", body = BulkStarted),
+        (status = 409, description = "A replay of this webhook is under way"),
+    ),
+)]
+pub(super) async fn replay(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: JsonBody,
+) -> ApiResult<(StatusCode, Json<BulkStarted>)> {
+    let webhook = find_webhook(&app, &caller, &id, Deleted::Without).await?;
+    let input: BulkReplayInput = body.read(&[])?;
+    let now = app.clock.now();
+    let mut reader = Reader { now, errors: Vec::new() };
+    let status = input.status.map_or(DeliveryStatus::DeadLetter, DeliveryStatus::from);
+    let (since, until) = reader.range(input.since.as_deref(), input.until.as_deref());
+    let event_types = input.event_types.unwrap_or_default();
+    let selection = reader.finish(Selection { status, event_types, since, until, without_echoes: false })?;
+    let count = replays::count_deliveries(&app.store, &webhook, &selection).await?;
+    begin(&app, caller, &webhook, (ReplayKind::Replay, selection), count, input.dry_run).await
+}
+
+/// `POST …/{id}/backfill`: 202. Deliveries of events of the log that the webhook never got.
+#[utoipa::path(
+    post,
+    path = "/api/integrations/webhooks/{id}/backfill",
+    operation_id = "backfillDeliveries",
+    tag = "Bulk replays and backfills",
+    summary = "Deliver events that a webhook never got",
+    description = "Makes deliveries of events of the log, in the background: of a time when it was not there yet, disabled, or asked for other events. With `dryRun` it only counts.\n\nPermission: an admin of the webhook's group.",
+    params(WebhookPath),
+    request_body = BackfillInput,
+    responses(
+        (status = 202, description = "Begun, or counted", body = BulkStarted),
+        (status = 409, description = "A backfill of this webhook is under way"),
+    ),
+)]
+pub(super) async fn backfill(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: JsonBody,
+) -> ApiResult<(StatusCode, Json<BulkStarted>)> {
+    let webhook = find_webhook(&app, &caller, &id, Deleted::Without).await?;
+    let input: BackfillInput = body.read(&[])?;
+    let mut reader = Reader { now: app.clock.now(), errors: Vec::new() };
+    let (since, until) = reader.range(input.since.as_deref(), input.until.as_deref());
+    if input.since.is_none() {
+        reader.fault("since", "must be given");
+    }
+    let mut event_types = input.event_types.unwrap_or_default();
+    if let (Some(since), Some(from)) = (since, replays::deliveries_whole_from(&app.store).await?)
+        && since < from
+        && until > webhook.created_at
+        && webhook.created_at < from
+    {
+        let from = show_time(from);
+        reader.fault(
+            "since",
+            format!("reaches back to where deliveries were sent and removed since: name {from} or later"),
+        );
+    }
+    if event_types.is_empty() {
+        event_types = EventKind::ALL.into_iter().filter(|kind| webhook.events.wants(*kind)).collect();
+    }
+    if event_types.is_empty() {
+        reader.fault("eventTypes", "must be given: the webhook asks for no events");
+    }
+    let (status, without_echoes) = (DeliveryStatus::Queued, webhook.skip_inbound_echoes);
+    let selection = reader.finish(Selection { status, event_types, since, until, without_echoes })?;
+    let count = replays::count_missing(&app.store, &webhook, &selection).await?;
+    begin(&app, caller, &webhook, (ReplayKind::Backfill, selection), count, input.dry_run).await
+}
+
+async fn begin(
+    app: &App,
+    caller: Caller,
+    webhook: &Webhook,
+    (kind, selection): (ReplayKind, Selection),
+    Count { count, is_minimum }: Count,
+    dry_run: bool,
+) -> ApiResult<(StatusCode, Json<BulkStarted>)> {
+    let answer =
+        |replay_id| Ok((StatusCode::ACCEPTED, Json(BulkStarted { count, count_is_minimum: is_minimum, replay_id })));
+    if dry_run {
+        return answer(None);
+    }
+    let now = app.clock.now();
+    let replay = Replay {
+        id: ObjectId::new(),
+        group_id: webhook.group_id.clone(),
+        webhook_id: webhook.id,
+        kind,
+        selection,
+        by: caller.user.clone(),
+        requested_at: now,
+        status: ReplayState::Running,
+        reason: None,
+        total: i64::try_from(count).unwrap_or(i64::MAX),
+        done: 0,
+        skipped: 0,
+        last: None,
+        lease: None,
+        lease_until: None,
+        served_at: now,
+        finished_at: None,
+        expire_at: None,
+    };
+    let action = match kind {
+        ReplayKind::Replay => AuditAction::ReplayStarted,
+        ReplayKind::Backfill => AuditAction::BackfillStarted,
+    };
+    match replays::start(&app.store, &replay, &audit(webhook, caller, now, action, replay.id)).await? {
+        Started::Done => {
+            tracing::info!(webhook = %webhook.id, replay = %replay.id, kind = kind.name(), count, "bulk work begins");
+            answer(Some(replay.id.to_hex()))
+        }
+        Started::OneIsRunning => {
+            let kind = kind.name();
+            Err(ApiError::conflict(format!("a {kind} of this webhook is under way: wait for its end, or cancel it")))
+        }
+        Started::WebhookDeleted => Err(ApiError::not_found("webhook")),
+    }
+}
+
+fn audit(webhook: &Webhook, caller: Caller, now: DateTime, action: AuditAction, replay: ObjectId) -> AuditEntry {
+    AuditEntry { replay_id: Some(replay), ..AuditEntry::of_webhook(webhook, caller.user, now, action) }
+}
+
+/// `GET …/{id}/replays`: newest first.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/webhooks/{id}/replays",
+    operation_id = "listReplays",
+    tag = "Bulk replays and backfills",
+    summary = "List bulk replays and backfills",
+    description = "Newest first; records are kept for 90 days after their end.\n\nPermission: an admin of the webhook's group.",
+    params(WebhookPath, PageParameters),
+    responses((status = 200, description = "One page", body = Page<BulkReplayAnswer>)),
+)]
+pub(super) async fn list(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> ApiResult<Json<Page<BulkReplayAnswer>>> {
+    let webhook = find_webhook(&app, &caller, &id, Deleted::With).await?;
+    let mut query = Query::read(raw.as_deref(), &["cursor", "limit"]);
+    let limit = query.limit();
+    query.finish()?;
+    let list = ListKey::new(&format!("replays/{}", webhook.id), &[]);
+    let before = query.text("cursor").map(|cursor| list.open::<ObjectId>(&app.keys, cursor)).transpose()?;
+    let found = replays::list(&app.store, &webhook, before, i64::from(limit) + 1).await?;
+    list.page(&app.keys, found, limit, |replay| replay.id, |replay| Ok(BulkReplayAnswer::from(replay))).map(Json)
+}
+
+/// `GET …/{id}/replays/{replayId}`: how far it is.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/webhooks/{id}/replays/{replayId}",
+    operation_id = "getReplay",
+    tag = "Bulk replays and backfills",
+    summary = "See how far a bulk replay or backfill is",
+    description = "Permission: an admin of the webhook's group.",
+    params(WebhookPath, ReplayPath),
+    responses((status = 200, description = "As it is now", body = BulkReplayAnswer)),
+)]
+pub(super) async fn get_one(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path((id, replay)): Path<(String, String)>,
+) -> ApiResult<Json<BulkReplayAnswer>> {
+    let webhook = find_webhook(&app, &caller, &id, Deleted::With).await?;
+    Ok(Json(find(&app, &webhook, &replay).await?.into()))
+}
+
+/// `DELETE …/{id}/replays/{replayId}`: ends it. What was queued by then stays queued.
+#[utoipa::path(
+    delete,
+    path = "/api/integrations/webhooks/{id}/replays/{replayId}",
+    operation_id = "cancelReplay",
+    tag = "Bulk replays and backfills",
+    summary = "End a bulk replay or backfill",
+    description = "What was queued by then stays queued.\n\nPermission: an admin of the webhook's group.",
+    params(WebhookPath, ReplayPath),
+    responses(
+        (status = 200, description = "As it ended", body = BulkReplayAnswer),
+        (status = 409, description = "It is over already"),
+    ),
+)]
+pub(super) async fn cancel(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path((id, replay)): Path<(String, String)>,
+) -> ApiResult<Json<BulkReplayAnswer>> {
+    let webhook = find_webhook(&app, &caller, &id, Deleted::With).await?;
+    let replay = find(&app, &webhook, &replay).await?;
+    let now = app.clock.now();
+    let audit = audit(&webhook, caller, now, AuditAction::ReplayCancelled, replay.id);
+    let ended = replays::cancel(&app.store, &replay, now, &audit).await?;
+    let ended = ended.ok_or_else(|| ApiError::conflict("it is over already"))?;
+    Ok(Json(ended.into()))
+}
+
+async fn find(app: &App, webhook: &Webhook, id: &str) -> ApiResult<Replay> {
+    let id = ObjectId::parse_str(id).map_err(|_| ApiError::not_found("replay"))?;
+    replays::find(&app.store, webhook, id).await?.ok_or_else(|| ApiError::not_found("replay"))
+}
