@@ -1,105 +1,125 @@
+import createClient from "openapi-fetch";
 import { authorizedFetch } from "./http";
+import type { paths } from "./schema";
 import type {
-  Delivery,
-  DeliveryDetail,
+  DeliveryStatus,
+  EventType,
   Inbound,
   InboundChange,
+  NewWebhook,
   Page,
   Receipt,
   ReceiverCase,
-  Replay,
   Selection,
-  Started,
-  Stats,
-  StreamStatus,
-  TaskEvent,
   TestResult,
-  Trace,
   Webhook,
   WebhookChange,
-  WebhookInput,
 } from "./types";
 
-type Query = Record<string, string | number | undefined>;
-type Options = { query?: Query; body?: unknown; ifMatch?: string | null; signal?: AbortSignal };
+/** Types and paths come from the API's own description; `authorizedFetch` throws whatever is no success. */
+const client = createClient<paths>({
+  baseUrl: window.location.origin,
+  fetch: authorizedFetch,
+  // An empty filter is none.
+  querySerializer: (query) => {
+    const params = new URLSearchParams();
+    for (const [name, value] of Object.entries(query ?? {})) {
+      if (value !== undefined && value !== null && value !== "") params.set(name, String(value));
+    }
+    return params.toString();
+  },
+});
 
-const ROOT = "/api/integrations";
+type Answered<T> = Promise<{ data?: T; response: Response }>;
 
-async function call(method: string, path: string, { query, body, ifMatch, signal }: Options = {}): Promise<Response> {
-  const url = new URL(ROOT + path, window.location.origin);
-  for (const [name, value] of Object.entries(query ?? {})) {
-    if (value !== undefined && value !== "") url.searchParams.set(name, String(value));
-  }
-  const headers = new Headers();
-  if (body !== undefined) headers.set("Content-Type", "application/json");
-  if (ifMatch) headers.set("If-Match", ifMatch);
-  return authorizedFetch(
-    new Request(url, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal }),
-  );
+async function body<T>(answered: Answered<T>): Promise<T> {
+  const { data } = await answered;
+  return data as T;
 }
-
-const json = async <T>(method: string, path: string, options?: Options): Promise<T> =>
-  (await call(method, path, options)).json();
 
 /** Something that can be changed, with the version that a change refers to. */
 export type Versioned<T> = { value: T; etag: string | null };
-const versioned = async <T>(method: string, path: string, options?: Options): Promise<Versioned<T>> => {
-  const response = await call(method, path, options);
-  return { value: await response.json(), etag: response.headers.get("etag") };
-};
-
-const webhook = (id: string) => `/webhooks/${encodeURIComponent(id)}`;
+async function versioned<T>(answered: Answered<T>): Promise<Versioned<T>> {
+  const { data, response } = await answered;
+  return { value: data as T, etag: response.headers.get("etag") };
+}
 
 export type DeliveryFilter = {
-  status?: string;
-  eventType?: string;
+  status?: DeliveryStatus;
+  eventType?: EventType;
   taskId?: string;
   since?: string;
   until?: string;
 };
-export type EventsFilter = { taskId?: string; eventType?: string; since?: string; until?: string };
+export type EventsFilter = Omit<DeliveryFilter, "status">;
+
+const WEBHOOK = "/api/integrations/webhooks/{id}";
+const PAGE_SIZE = 50;
 
 export const api = {
   webhooks: (groupId: string | undefined, cursor: string | undefined, signal?: AbortSignal) =>
-    json<Page<Webhook>>("GET", "/webhooks", { query: { groupId, cursor, limit: 200 }, signal }),
-  webhook: (id: string, signal?: AbortSignal) => versioned<Webhook>("GET", webhook(id), { signal }),
-  createWebhook: (body: WebhookInput & { secret?: string }) => versioned<Webhook>("POST", "/webhooks", { body }),
-  changeWebhook: (id: string, body: WebhookChange, ifMatch?: string | null) =>
-    versioned<Webhook>("PUT", webhook(id), { body, ifMatch }),
+    body(client.GET("/api/integrations/webhooks", { params: { query: { groupId, cursor, limit: 200 } }, signal })),
+  webhook: (id: string, signal?: AbortSignal): Promise<Versioned<Webhook>> =>
+    versioned(client.GET(WEBHOOK, { params: { path: { id } }, signal })),
+  createWebhook: (webhook: NewWebhook): Promise<Versioned<Webhook>> =>
+    versioned(client.POST("/api/integrations/webhooks", { body: webhook })),
+  changeWebhook: (id: string, change: WebhookChange, ifMatch?: string | null): Promise<Versioned<Webhook>> =>
+    versioned(
+      client.PUT(WEBHOOK, { params: { path: { id }, header: ifMatch ? { "If-Match": ifMatch } : {} }, body: change }),
+    ),
   deleteWebhook: async (id: string) => {
-    await call("DELETE", webhook(id));
+    await client.DELETE(WEBHOOK, { params: { path: { id } } });
   },
 
   deliveries: (id: string, filter: DeliveryFilter, cursor: string | undefined, signal?: AbortSignal) =>
-    json<Page<Delivery>>("GET", `${webhook(id)}/deliveries`, { query: { ...filter, cursor, limit: 50 }, signal }),
+    body(
+      client.GET(`${WEBHOOK}/deliveries`, {
+        params: { path: { id }, query: { ...filter, cursor, limit: PAGE_SIZE } },
+        signal,
+      }),
+    ),
   delivery: (id: string, deliveryId: string, signal?: AbortSignal) =>
-    json<DeliveryDetail>("GET", `${webhook(id)}/deliveries/${encodeURIComponent(deliveryId)}`, { signal }),
+    body(client.GET(`${WEBHOOK}/deliveries/{deliveryId}`, { params: { path: { id, deliveryId } }, signal })),
   replayOne: (id: string, deliveryId: string) =>
-    json<{ id: string }>("POST", `${webhook(id)}/replay/${encodeURIComponent(deliveryId)}`),
-  replayMany: (id: string, body: Selection) => json<Started>("POST", `${webhook(id)}/replay`, { body }),
-  backfill: (id: string, body: Selection) => json<Started>("POST", `${webhook(id)}/backfill`, { body }),
+    body(client.POST(`${WEBHOOK}/replay/{deliveryId}`, { params: { path: { id, deliveryId } } })),
+  replayMany: (id: string, selection: Selection) =>
+    body(client.POST(`${WEBHOOK}/replay`, { params: { path: { id } }, body: selection as never })),
+  backfill: (id: string, selection: Selection) =>
+    body(client.POST(`${WEBHOOK}/backfill`, { params: { path: { id } }, body: selection as never })),
   replay: (id: string, replayId: string, signal?: AbortSignal) =>
-    json<Replay>("GET", `${webhook(id)}/replays/${encodeURIComponent(replayId)}`, { signal }),
-  replays: (id: string, signal?: AbortSignal) => json<Page<Replay>>("GET", `${webhook(id)}/replays`, { signal }),
+    body(client.GET(`${WEBHOOK}/replays/{replayId}`, { params: { path: { id, replayId } }, signal })),
   cancelReplay: async (id: string, replayId: string) => {
-    await call("DELETE", `${webhook(id)}/replays/${encodeURIComponent(replayId)}`);
+    await client.DELETE(`${WEBHOOK}/replays/{replayId}`, { params: { path: { id, replayId } } });
   },
-
-  test: (id: string) => json<TestResult>("POST", `${webhook(id)}/test`, { body: {} }),
-  verifyReceiver: (id: string) => json<{ results: ReceiverCase[] }>("POST", `${webhook(id)}/verify-receiver`),
   stats: (id: string, signal?: AbortSignal) =>
-    json<Stats>("GET", `${webhook(id)}/stats`, { query: { window: "24h" }, signal }),
+    body(client.GET(`${WEBHOOK}/stats`, { params: { path: { id }, query: { window: "24h" } }, signal })),
 
-  status: (signal?: AbortSignal) => json<StreamStatus>("GET", "/status", { signal }),
+  groupStats: (groupId: string, signal?: AbortSignal) =>
+    body(client.GET("/api/integrations/stats", { params: { query: { groupId, window: "24h" } }, signal })),
+  status: (signal?: AbortSignal) => body(client.GET("/api/integrations/status", { signal })),
   events: (groupId: string, filter: EventsFilter, cursor: string | undefined, signal?: AbortSignal) =>
-    json<Page<TaskEvent>>("GET", "/task-events", { query: { groupId, ...filter, cursor, limit: 50 }, signal }),
+    body(
+      client.GET("/api/integrations/task-events", {
+        params: { query: { groupId, ...filter, cursor, limit: PAGE_SIZE } },
+        signal,
+      }),
+    ),
   trace: (eventId: string, signal?: AbortSignal) =>
-    json<Trace>("GET", `/task-events/${encodeURIComponent(eventId)}/trace`, { signal }),
+    body(client.GET("/api/integrations/task-events/{eventId}/trace", { params: { path: { eventId } }, signal })),
 
-  inbound: (groupId: string, signal?: AbortSignal) =>
-    versioned<Inbound>("GET", "/inbound", { query: { groupId }, signal }),
-  changeInbound: (groupId: string, body: InboundChange) =>
-    versioned<Inbound>("PUT", "/inbound", { query: { groupId }, body }),
-  receipts: (groupId: string, signal?: AbortSignal) =>
-    json<Page<Receipt>>("GET", "/inbound/receipts", { query: { groupId }, signal }),
+  test: (id: string) => untyped<TestResult>("POST", `/webhooks/${encodeURIComponent(id)}/test`, {}),
+  verifyReceiver: (id: string) =>
+    untyped<{ results: ReceiverCase[] }>("POST", `/webhooks/${encodeURIComponent(id)}/verify-receiver`),
+  inbound: (groupId: string) => untyped<Inbound>("GET", `/inbound?groupId=${encodeURIComponent(groupId)}`),
+  changeInbound: (groupId: string, change: InboundChange) =>
+    untyped<Inbound>("PUT", `/inbound?groupId=${encodeURIComponent(groupId)}`, change),
+  receipts: (groupId: string) =>
+    untyped<Omit<Page<Receipt>, "nextCursor">>("GET", `/inbound/receipts?groupId=${encodeURIComponent(groupId)}`),
 };
+
+/** A call whose shapes stand in `types.ts`, not in the description. */
+async function untyped<T>(method: string, path: string, content?: object): Promise<T> {
+  const url = `${window.location.origin}/api/integrations${path}`;
+  const sent = content && { body: JSON.stringify(content), headers: { "Content-Type": "application/json" } };
+  return (await authorizedFetch(new Request(url, { method, ...sent }))).json();
+}

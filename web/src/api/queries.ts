@@ -53,6 +53,13 @@ export const queries = {
       staleTime: 30_000,
       refetchInterval: 60_000,
     }),
+  groupStats: (groupId: string) =>
+    queryOptions({
+      queryKey: ["stats", "group", groupId],
+      queryFn: ({ signal }) => api.groupStats(groupId, signal),
+      staleTime: 5_000,
+      refetchInterval: 10_000,
+    }),
   status: () =>
     queryOptions({ queryKey: ["status"], queryFn: ({ signal }) => api.status(signal), refetchInterval: 5_000 }),
   replay: (id: string, replayId: string) =>
@@ -63,12 +70,11 @@ export const queries = {
     }),
   trace: (eventId: string) =>
     queryOptions({ queryKey: ["trace", eventId], queryFn: ({ signal }) => api.trace(eventId, signal) }),
-  inbound: (groupId: string) =>
-    queryOptions({ queryKey: ["inbound", groupId], queryFn: ({ signal }) => api.inbound(groupId, signal) }),
+  inbound: (groupId: string) => queryOptions({ queryKey: ["inbound", groupId], queryFn: () => api.inbound(groupId) }),
   receipts: (groupId: string) =>
     queryOptions({
       queryKey: ["receipts", groupId],
-      queryFn: ({ signal }) => api.receipts(groupId, signal),
+      queryFn: () => api.receipts(groupId),
       refetchInterval: 5_000,
     }),
 };

@@ -4,7 +4,7 @@
  */
 
 export interface paths {
-    "/api/integrations/event-types": {
+    "/api/integrations/stats": {
         parameters: {
             query?: never;
             header?: never;
@@ -12,12 +12,76 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the types of events
-         * @description What each means, the JSON Schema that its bodies keep to in this installation, and a sample.
+         * See how the deliveries of all webhooks went, by hour
+         * @description Of `groupId`, or of all groups that the caller administers.
          *
-         *     Permission: anybody with a token.
+         *     Permission: an admin of the group.
          */
-        get: operations["listEventTypes"];
+        get: operations["getStats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See whether changes are told as they happen
+         * @description Permission: an admin of any group.
+         */
+        get: operations["getStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/task-events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the events of tasks
+         * @description Newest first: what happened, whether or not a webhook asked for it.
+         *
+         *     Permission: an admin of `groupId`; without it, everybody sees those of the groups they administer.
+         */
+        get: operations["listTaskEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/task-events/{eventId}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Trace an event: which webhooks got it, and why the others did not
+         * @description One item for each webhook that the group has or had. `not-sent` has a `reason`, as of the event; `expired` is one whose delivery is past its retention.
+         *
+         *     Permission: an admin of the event's group.
+         */
+        get: operations["traceTaskEvent"];
         put?: never;
         post?: never;
         delete?: never;
@@ -86,6 +150,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/integrations/webhooks/{id}/backfill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Deliver events that a webhook never got
+         * @description Makes deliveries of events of the log, in the background: of a time when it was not there yet, disabled, or asked for other events. With `dryRun` it only counts.
+         *
+         *     Permission: an admin of the webhook's group.
+         */
+        post: operations["backfillDeliveries"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/integrations/webhooks/{id}/deliveries": {
         parameters: {
             query?: never;
@@ -130,6 +216,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/integrations/webhooks/{id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replay finished deliveries in bulk
+         * @description Queues those that exist at the request, each once, in the background; open ones are left out. With `dryRun` it only counts.
+         *
+         *     Permission: an admin of the webhook's group.
+         */
+        post: operations["replayDeliveries"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/integrations/webhooks/{id}/replay/{deliveryId}": {
         parameters: {
             query?: never;
@@ -146,6 +254,76 @@ export interface paths {
          *     Permission: an admin of the webhook's group.
          */
         post: operations["replayDelivery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/webhooks/{id}/replays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List bulk replays and backfills
+         * @description Newest first; records are kept for 90 days after their end.
+         *
+         *     Permission: an admin of the webhook's group.
+         */
+        get: operations["listReplays"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/webhooks/{id}/replays/{replayId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See how far a bulk replay or backfill is
+         * @description Permission: an admin of the webhook's group.
+         */
+        get: operations["getReplay"];
+        put?: never;
+        post?: never;
+        /**
+         * End a bulk replay or backfill
+         * @description What was queued by then stays queued.
+         *
+         *     Permission: an admin of the webhook's group.
+         */
+        delete: operations["cancelReplay"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/webhooks/{id}/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See how a webhook's deliveries went, by hour
+         * @description Counted as attempts end, to within about a second; kept for 90 days.
+         *
+         *     Permission: an admin of the webhook's group.
+         */
+        get: operations["getWebhookStats"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -191,6 +369,128 @@ export interface components {
          * @enum {string}
          */
         AttemptOutcome: "delivered" | "failed" | "interrupted";
+        /** @description What a backfill takes. */
+        BackfillRequest: {
+            /**
+             * @description Only count.
+             * @default false
+             */
+            dryRun: boolean;
+            /**
+             * @description Events of these kinds; those that the webhook asks for now, if not given.
+             * @default null
+             */
+            eventTypes: components["schemas"]["EventKind"][];
+            /**
+             * Format: date-time
+             * @description Events of this time or later.
+             * @default null
+             * @example 2025-01-01T00:00:00Z
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description Events before this time; the present, if not given.
+             * @default null
+             */
+            until: string;
+        };
+        /** @description A bulk replay or backfill. */
+        BulkReplay: {
+            /** Format: date-time */
+            createdAt: string;
+            deliveryStatus: components["schemas"]["DeliveryStatus"] | null;
+            /**
+             * Format: int64
+             * @description Deliveries queued so far.
+             * @example 12
+             */
+            done: number;
+            /** @description Which kinds; none named: all. */
+            eventTypes: components["schemas"]["EventKind"][];
+            /** Format: date-time */
+            finishedAt: string | null;
+            /** @example 65a0000000000000000000a1 */
+            groupId: string;
+            /** @example 65a0000000000000000000d4 */
+            id: string;
+            kind: components["schemas"]["ReplayKind"];
+            /**
+             * @description Why it failed.
+             * @example null
+             */
+            reason: string | null;
+            /**
+             * @description The user who asked for it.
+             * @example 65a0000000000000000000e5
+             */
+            requestedBy: string;
+            /** Format: date-time */
+            since: string | null;
+            /**
+             * Format: int64
+             * @description Left out so far: open by then, there already, or without an event any more.
+             * @example 0
+             */
+            skipped: number;
+            status: components["schemas"]["ReplayState"];
+            /**
+             * Format: int64
+             * @description How many there were at the request.
+             * @example 12
+             */
+            total: number;
+            /** Format: date-time */
+            until: string;
+            /** @example 65a0000000000000000000b2 */
+            webhookId: string;
+        };
+        /** @description What a bulk replay takes. */
+        BulkReplayRequest: {
+            /**
+             * @description Only count.
+             * @default false
+             */
+            dryRun: boolean;
+            /**
+             * @description Those of these kinds of events; all, if not given.
+             * @default null
+             */
+            eventTypes: components["schemas"]["EventKind"][];
+            /**
+             * Format: date-time
+             * @description Those made at this time or later.
+             * @default null
+             */
+            since: string;
+            /**
+             * @description Those that ended so; `dead-letter`, if not given. What is open is tried anyway.
+             * @default null
+             */
+            status: components["schemas"]["FinishedStatus"];
+            /**
+             * Format: date-time
+             * @description Those made before this time.
+             * @default null
+             */
+            until: string;
+        };
+        /** @description What was begun, or would be. */
+        BulkStarted: {
+            /**
+             * Format: int64
+             * @description How many deliveries it queues.
+             * @example 12
+             */
+            count: number;
+            /** @description Whether there are more, which took too long to count. */
+            countIsMinimum: boolean;
+            /**
+             * @description Under which it can be watched; null for a dry run.
+             * @example 65a0000000000000000000d4
+             */
+            replayId: string | null;
+        };
         /** @description A delivery as lists show it. */
         Delivery: {
             /**
@@ -261,11 +561,6 @@ export interface components {
          * @enum {string}
          */
         DisabledReason: "admin" | "gone" | "failing-for-5-days";
-        /**
-         * @description Whom it goes to: task events to webhooks, notices to the group's alert address, tests where they were asked for.
-         * @enum {string}
-         */
-        EventCategory: "task" | "notice" | "test";
         /** @description Which events a webhook wants. */
         EventFilter: {
             /**
@@ -300,43 +595,10 @@ export interface components {
             taskUpdated: boolean;
         };
         /**
-         * @description What a delivery tells: one of the six lifecycle events, in the order in which several events of one change are told; or a
-         *     notice about a webhook, which goes to its group's alert address.
+         * @description The six lifecycle events, in the order in which several events of one change are told.
          * @enum {string}
          */
-        EventKind: "task.created" | "task.completed" | "task.approved" | "task.rejected" | "task.swapped" | "task.updated" | "webhook.failing" | "webhook.disabled" | "webhook.recovered" | "delivery.dead-letter";
-        /** @description One type of event. */
-        EventType: {
-            category: components["schemas"]["EventCategory"];
-            /**
-             * @description What it means.
-             * @example A task was completed: its status became so, approved or not.
-             */
-            description: string;
-            /**
-             * @description Its name: the body's `event`, and `X-Event`.
-             * @example task.completed
-             */
-            eventType: string;
-            /**
-             * @description The switch of a webhook's `events` that lets it through; null for what is no task's.
-             * @example taskCompleted
-             */
-            filterKey: string | null;
-            /** @description A body that fits it. */
-            sample: Record<string, never>;
-            /** @description The JSON Schema (draft 2020-12) of its body. */
-            schema: Record<string, never>;
-        };
-        /** @description The catalogue: a list in one page. */
-        EventTypes: {
-            items: components["schemas"]["EventType"][];
-            /**
-             * @description Always null: there is one page.
-             * @example null
-             */
-            nextCursor: string | null;
-        };
+        EventKind: "task.created" | "task.completed" | "task.approved" | "task.rejected" | "task.swapped" | "task.updated";
         /** @description The six switches; one that is left out is off. */
         EventsInput: {
             /** @default false */
@@ -371,6 +633,11 @@ export interface components {
              */
             message: string;
         };
+        /**
+         * @description How a delivery ended that is to be queued again.
+         * @enum {string}
+         */
+        FinishedStatus: "dead-letter" | "delivered";
         /** @description How its deliveries fare. */
         Health: {
             disabledReason: components["schemas"]["DisabledReason"] | null;
@@ -383,6 +650,53 @@ export interface components {
          * @enum {string}
          */
         HealthStatus: "healthy" | "failing" | "disabled";
+        /** @description What ended within one hour. */
+        HourAnswer: {
+            /**
+             * Format: int64
+             * @example 120
+             */
+            attempts: number;
+            /**
+             * Format: int64
+             * @example 0
+             */
+            deadLetters: number;
+            /**
+             * Format: int64
+             * @example 2
+             */
+            failures: number;
+            /**
+             * Format: date-time
+             * @description The hour's beginning.
+             */
+            hour: string;
+            latencyMs: components["schemas"]["Latency"];
+            /**
+             * Format: int64
+             * @example 118
+             */
+            successes: number;
+        };
+        /** @description Percentiles of how long attempts took, in milliseconds; estimated within buckets. Null where there was none. */
+        Latency: {
+            /**
+             * Format: int64
+             * @example 12
+             */
+            p50: number | null;
+            /**
+             * Format: int64
+             * @example 40
+             */
+            p95: number | null;
+            /**
+             * Format: int64
+             * @example 90
+             */
+            p99: number | null;
+        };
         /** @description When it was disabled and got no events, as long as its admins have not decided what to do about them. */
         Missed: {
             /** Format: date-time */
@@ -447,10 +761,73 @@ export interface components {
             timeoutSeconds?: number;
         };
         /**
+         * @description Why an event was not sent to a webhook.
+         * @enum {string}
+         */
+        NotSent: "filter" | "disabled" | "created-later" | "deleted" | "echo" | "muted";
+        /**
          * @description Whether events of one task go one after the other.
          * @enum {string}
          */
         Ordering: "none" | "perTask";
+        /** @description One page. */
+        Page_BulkReplay: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** Format: date-time */
+                createdAt: string;
+                deliveryStatus: components["schemas"]["DeliveryStatus"] | null;
+                /**
+                 * Format: int64
+                 * @description Deliveries queued so far.
+                 * @example 12
+                 */
+                done: number;
+                /** @description Which kinds; none named: all. */
+                eventTypes: components["schemas"]["EventKind"][];
+                /** Format: date-time */
+                finishedAt: string | null;
+                /** @example 65a0000000000000000000a1 */
+                groupId: string;
+                /** @example 65a0000000000000000000d4 */
+                id: string;
+                kind: components["schemas"]["ReplayKind"];
+                /**
+                 * @description Why it failed.
+                 * @example null
+                 */
+                reason: string | null;
+                /**
+                 * @description The user who asked for it.
+                 * @example 65a0000000000000000000e5
+                 */
+                requestedBy: string;
+                /** Format: date-time */
+                since: string | null;
+                /**
+                 * Format: int64
+                 * @description Left out so far: open by then, there already, or without an event any more.
+                 * @example 0
+                 */
+                skipped: number;
+                status: components["schemas"]["ReplayState"];
+                /**
+                 * Format: int64
+                 * @description How many there were at the request.
+                 * @example 12
+                 */
+                total: number;
+                /** Format: date-time */
+                until: string;
+                /** @example 65a0000000000000000000b2 */
+                webhookId: string;
+            }[];
+            /**
+             * @description Gives the next page; null at the end.
+             * @example djEuN2Y4YTBjM2QuS2x3
+             */
+            nextCursor: string | null;
+        };
         /** @description One page. */
         Page_Delivery: {
             /** @description The items, in the list's order. */
@@ -502,6 +879,58 @@ export interface components {
                 taskId: string;
                 /** @example 65a0000000000000000000b2 */
                 webhookId: string;
+            }[];
+            /**
+             * @description Gives the next page; null at the end.
+             * @example djEuN2Y4YTBjM2QuS2x3
+             */
+            nextCursor: string | null;
+        };
+        /** @description One page. */
+        Page_TaskEvent: {
+            /** @description The items, in the list's order. */
+            items: {
+                /**
+                 * @description Who made the change, where it is known.
+                 * @example 65a0000000000000000000e5
+                 */
+                actorId: string | null;
+                /**
+                 * @description Names of the fields that changed.
+                 * @example [
+                 *       "status"
+                 *     ]
+                 */
+                changed: string[];
+                /** @description It came in through the inbound endpoint. */
+                echo: boolean;
+                eventType: components["schemas"]["EventKind"];
+                /** @example 65a0000000000000000000a1 */
+                groupId: string;
+                /** @example evt_d2g3n8o41q00000f5h7j9k1m3p5r7t9v */
+                id: string;
+                /** @description An operator had muted the group: it was sent to nobody. */
+                muted: boolean;
+                /** @description It was found while recovering a gap. */
+                recovered: boolean;
+                /**
+                 * Format: int64
+                 * @description This task's event count.
+                 * @example 7
+                 */
+                sequence: number;
+                /**
+                 * @description The task's status after the change.
+                 * @example Completed
+                 */
+                status: string | null;
+                /** @example 65a0000000000000000000c3 */
+                taskId: string;
+                /**
+                 * Format: date-time
+                 * @description The change's own time.
+                 */
+                timestamp: string;
             }[];
             /**
              * @description Gives the next page; null at the end.
@@ -630,6 +1059,16 @@ export interface components {
              */
             type: string;
         };
+        /**
+         * @description What is done.
+         * @enum {string}
+         */
+        ReplayKind: "replay" | "backfill";
+        /**
+         * @description Where it stands.
+         * @enum {string}
+         */
+        ReplayState: "running" | "done" | "cancelled" | "failed";
         /** @description The answer to a replay. */
         Replayed: {
             /** @example dlv_d2g3n8o41q00000a9s1t4v6x8z0b2c4d */
@@ -678,6 +1117,159 @@ export interface components {
             /** Format: date-time */
             startedAt: string;
         };
+        /** @description Statistics of a time. */
+        Stats: {
+            /**
+             * Format: int64
+             * @description Attempts that ended.
+             * @example 2400
+             */
+            attempts: number;
+            /** @description Every hour of the window, oldest first; the last one is under way. */
+            byHour: components["schemas"]["HourAnswer"][];
+            /**
+             * Format: int64
+             * @description Deliveries that were given up.
+             * @example 1
+             */
+            deadLetters: number;
+            /**
+             * Format: int64
+             * @description Those that failed.
+             * @example 9
+             */
+            failures: number;
+            latencyMs: components["schemas"]["Latency"];
+            /**
+             * Format: date-time
+             * @description The beginning of the first hour.
+             */
+            since: string;
+            /**
+             * Format: int64
+             * @description Those that a 2xx answered in time.
+             * @example 2391
+             */
+            successes: number;
+            /** Format: date-time */
+            until: string;
+            /**
+             * @description As it was asked for.
+             * @example 24h
+             */
+            window: string;
+        };
+        /** @description How it stands with the whole. */
+        Status: {
+            /**
+             * Format: date-time
+             * @description When the watcher last said so; null: never.
+             */
+            at: string | null;
+            /**
+             * Format: double
+             * @description How far the watcher is behind the newest change; null while it is stopped.
+             * @example 0
+             */
+            lagSeconds: number | null;
+            /**
+             * Format: double
+             * @description How long changes that are not read yet stay readable; null where it is not known.
+             * @example 86400
+             */
+            oplogRemainingSeconds: number | null;
+            /**
+             * @description Operators have paused sending, for all or for one of the caller's groups.
+             * @example false
+             */
+            paused: boolean;
+            state: components["schemas"]["WatchState"];
+        };
+        /** @description An event as the log shows it. */
+        TaskEvent: {
+            /**
+             * @description Who made the change, where it is known.
+             * @example 65a0000000000000000000e5
+             */
+            actorId: string | null;
+            /**
+             * @description Names of the fields that changed.
+             * @example [
+             *       "status"
+             *     ]
+             */
+            changed: string[];
+            /** @description It came in through the inbound endpoint. */
+            echo: boolean;
+            eventType: components["schemas"]["EventKind"];
+            /** @example 65a0000000000000000000a1 */
+            groupId: string;
+            /** @example evt_d2g3n8o41q00000f5h7j9k1m3p5r7t9v */
+            id: string;
+            /** @description An operator had muted the group: it was sent to nobody. */
+            muted: boolean;
+            /** @description It was found while recovering a gap. */
+            recovered: boolean;
+            /**
+             * Format: int64
+             * @description This task's event count.
+             * @example 7
+             */
+            sequence: number;
+            /**
+             * @description The task's status after the change.
+             * @example Completed
+             */
+            status: string | null;
+            /** @example 65a0000000000000000000c3 */
+            taskId: string;
+            /**
+             * Format: date-time
+             * @description The change's own time.
+             */
+            timestamp: string;
+        };
+        /** @description An event and what became of it. */
+        Trace: {
+            event: components["schemas"]["TaskEvent"];
+            /** @description One for each webhook that the group has or had, newest first. */
+            items: components["schemas"]["TraceItem"][];
+        };
+        /** @description One webhook in a trace. */
+        TraceItem: {
+            /**
+             * Format: int32
+             * @example 1
+             */
+            attempts: number | null;
+            /** @description Whether it is deleted now. */
+            deleted: boolean;
+            /** @example dlv_d2g3n8o41q00000a9s1t4v6x8z0b2c4d */
+            deliveryId: string | null;
+            /** @example null */
+            errorMessage: string | null;
+            outcome: components["schemas"]["TraceOutcome"];
+            reason: components["schemas"]["NotSent"] | null;
+            /**
+             * Format: int32
+             * @example 200
+             */
+            responseStatus: number | null;
+            /** @example 65a0000000000000000000b2 */
+            webhookId: string;
+            /** @example Our chat */
+            webhookName: string;
+        };
+        /**
+         * @description What became of an event for one webhook.
+         * @enum {string}
+         */
+        TraceOutcome: "delivered" | "queued" | "failed" | "dead-letter" | "not-sent" | "expired";
+        /**
+         * @description Whether changes are told as they happen.
+         * @enum {string}
+         */
+        WatchState: "live" | "behind" | "stopped";
         /** @description A webhook. */
         Webhook: {
             /** Format: date-time */
@@ -844,16 +1436,27 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    listEventTypes: {
+    getStats: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Only this group; else all that the caller administers.
+                 * @example 65a0000000000000000000a1
+                 */
+                groupId?: string;
+                /**
+                 * @description So many hours or days, the present hour included: `1h` to `2160h`, `1d` to `90d`.
+                 * @example 24h
+                 */
+                window?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description All of them */
+            /** @description The counts */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -861,20 +1464,35 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "items": [
+                     *       "attempts": 2400,
+                     *       "byHour": [
                      *         {
-                     *           "category": "task",
-                     *           "description": "A task was completed: its status became so, approved or not.",
-                     *           "eventType": "task.completed",
-                     *           "filterKey": "taskCompleted",
-                     *           "sample": {},
-                     *           "schema": {}
+                     *           "attempts": 120,
+                     *           "deadLetters": 0,
+                     *           "failures": 2,
+                     *           "hour": "2025-12-15T12:34:56.123Z",
+                     *           "latencyMs": {
+                     *             "p50": 12,
+                     *             "p95": 40,
+                     *             "p99": 90
+                     *           },
+                     *           "successes": 118
                      *         }
                      *       ],
-                     *       "nextCursor": null
+                     *       "deadLetters": 1,
+                     *       "failures": 9,
+                     *       "latencyMs": {
+                     *         "p50": 12,
+                     *         "p95": 40,
+                     *         "p99": 90
+                     *       },
+                     *       "since": "2025-12-15T12:34:56.123Z",
+                     *       "successes": 2391,
+                     *       "until": "2025-12-15T12:34:56.123Z",
+                     *       "window": "24h"
                      *     }
                      */
-                    "application/json": components["schemas"]["EventTypes"];
+                    "application/json": components["schemas"]["Stats"];
                 };
             };
             /** @description No token, or one that is not valid or no longer */
@@ -889,6 +1507,439 @@ export interface operations {
                      *       "status": 401,
                      *       "title": "Not signed in",
                      *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller does not administer this group */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "you do not administer this group",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "urn:taskwire:problem:forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getStatus: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As the watcher last said */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "at": "2025-12-15T12:34:56.123Z",
+                     *       "lagSeconds": 0,
+                     *       "oplogRemainingSeconds": 86400,
+                     *       "paused": false,
+                     *       "state": "live"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller administers no group */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "you do not administer this group",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "urn:taskwire:problem:forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listTaskEvents: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only those of this group.
+                 * @example 65a0000000000000000000a1
+                 */
+                groupId?: string;
+                /** @description Only those of this task. */
+                taskId?: string;
+                /** @description Only those of this kind. */
+                eventType?: components["schemas"]["EventKind"];
+                /** @description Only those of this time or later. */
+                since?: string;
+                /** @description Only those before this time. */
+                until?: string;
+                /** @description `nextCursor` of the page before, with the same filters. */
+                cursor?: string;
+                /** @description How many items at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "actorId": "65a0000000000000000000e5",
+                     *           "changed": [
+                     *             "status"
+                     *           ],
+                     *           "echo": false,
+                     *           "eventType": "task.created",
+                     *           "groupId": "65a0000000000000000000a1",
+                     *           "id": "evt_d2g3n8o41q00000f5h7j9k1m3p5r7t9v",
+                     *           "muted": false,
+                     *           "recovered": false,
+                     *           "sequence": 7,
+                     *           "status": "Completed",
+                     *           "taskId": "65a0000000000000000000c3",
+                     *           "timestamp": "2025-12-15T12:34:56.123Z"
+                     *         }
+                     *       ],
+                     *       "nextCursor": "djEuN2Y4YTBjM2QuS2x3"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Page_TaskEvent"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller does not administer this group */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "you do not administer this group",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "urn:taskwire:problem:forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    traceTaskEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The event's id.
+                 * @example evt_d2g3n8o41q00000f5h7j9k1m3p5r7t9v
+                 */
+                eventId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The event, and what became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "event": {
+                     *         "actorId": "65a0000000000000000000e5",
+                     *         "changed": [
+                     *           "status"
+                     *         ],
+                     *         "echo": false,
+                     *         "eventType": "task.created",
+                     *         "groupId": "65a0000000000000000000a1",
+                     *         "id": "evt_d2g3n8o41q00000f5h7j9k1m3p5r7t9v",
+                     *         "muted": false,
+                     *         "recovered": false,
+                     *         "sequence": 7,
+                     *         "status": "Completed",
+                     *         "taskId": "65a0000000000000000000c3",
+                     *         "timestamp": "2025-12-15T12:34:56.123Z"
+                     *       },
+                     *       "items": [
+                     *         {
+                     *           "attempts": 1,
+                     *           "deleted": false,
+                     *           "deliveryId": "dlv_d2g3n8o41q00000a9s1t4v6x8z0b2c4d",
+                     *           "errorMessage": null,
+                     *           "outcome": "delivered",
+                     *           "reason": null,
+                     *           "responseStatus": 200,
+                     *           "webhookId": "65a0000000000000000000b2",
+                     *           "webhookName": "Our chat"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Trace"];
+                };
+            };
+            /** @description The path cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the request cannot be read",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing in a group that the caller administers */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such webhook in a group that you administer",
+                     *       "status": 404,
+                     *       "title": "Not found",
+                     *       "type": "urn:taskwire:problem:not-found"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["Problem"];
@@ -1935,6 +2986,210 @@ export interface operations {
             };
         };
     };
+    backfillDeliveries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The webhook's id.
+                 * @example 65a0000000000000000000b2
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "dryRun": false,
+                 *       "eventTypes": null,
+                 *       "since": "2025-01-01T00:00:00Z",
+                 *       "until": null
+                 *     }
+                 */
+                "application/json": components["schemas"]["BackfillRequest"];
+            };
+        };
+        responses: {
+            /** @description Begun, or counted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "count": 12,
+                     *       "countIsMinimum": false,
+                     *       "replayId": "65a0000000000000000000d4"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BulkStarted"];
+                };
+            };
+            /** @description The path cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the request cannot be read",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing in a group that the caller administers */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such webhook in a group that you administer",
+                     *       "status": 404,
+                     *       "title": "Not found",
+                     *       "type": "urn:taskwire:problem:not-found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A backfill of this webhook is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "A backfill of this webhook is under way",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than 64 KiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a body here is at most 65536 bytes",
+                     *       "status": 413,
+                     *       "title": "Body too large",
+                     *       "type": "urn:taskwire:problem:too-large"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body does not say that it is JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send JSON, with Content-Type: application/json",
+                     *       "status": 415,
+                     *       "title": "Unsupported media type",
+                     *       "type": "urn:taskwire:problem:not-json"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listDeliveries: {
         parameters: {
             query?: {
@@ -2269,6 +3524,211 @@ export interface operations {
             };
         };
     };
+    replayDeliveries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The webhook's id.
+                 * @example 65a0000000000000000000b2
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "dryRun": false,
+                 *       "eventTypes": null,
+                 *       "since": null,
+                 *       "status": null,
+                 *       "until": null
+                 *     }
+                 */
+                "application/json": components["schemas"]["BulkReplayRequest"];
+            };
+        };
+        responses: {
+            /** @description Begun, or counted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "count": 12,
+                     *       "countIsMinimum": false,
+                     *       "replayId": "65a0000000000000000000d4"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BulkStarted"];
+                };
+            };
+            /** @description The path cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the request cannot be read",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing in a group that the caller administers */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such webhook in a group that you administer",
+                     *       "status": 404,
+                     *       "title": "Not found",
+                     *       "type": "urn:taskwire:problem:not-found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A replay of this webhook is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "A replay of this webhook is under way",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than 64 KiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a body here is at most 65536 bytes",
+                     *       "status": 413,
+                     *       "title": "Body too large",
+                     *       "type": "urn:taskwire:problem:too-large"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body does not say that it is JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send JSON, with Content-Type: application/json",
+                     *       "status": 415,
+                     *       "title": "Unsupported media type",
+                     *       "type": "urn:taskwire:problem:not-json"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     replayDelivery: {
         parameters: {
             query?: never;
@@ -2367,6 +3827,635 @@ export interface operations {
                      *       "status": 409,
                      *       "title": "Conflict",
                      *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listReplays: {
+        parameters: {
+            query?: {
+                /** @description `nextCursor` of the page before, with the same filters. */
+                cursor?: string;
+                /** @description How many items at most. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The webhook's id.
+                 * @example 65a0000000000000000000b2
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "createdAt": "2025-12-15T12:34:56.123Z",
+                     *           "deliveryStatus": null,
+                     *           "done": 12,
+                     *           "eventTypes": [
+                     *             "task.created"
+                     *           ],
+                     *           "finishedAt": "2025-12-15T12:34:56.123Z",
+                     *           "groupId": "65a0000000000000000000a1",
+                     *           "id": "65a0000000000000000000d4",
+                     *           "kind": "replay",
+                     *           "reason": null,
+                     *           "requestedBy": "65a0000000000000000000e5",
+                     *           "since": "2025-12-15T12:34:56.123Z",
+                     *           "skipped": 0,
+                     *           "status": "running",
+                     *           "total": 12,
+                     *           "until": "2025-12-15T12:34:56.123Z",
+                     *           "webhookId": "65a0000000000000000000b2"
+                     *         }
+                     *       ],
+                     *       "nextCursor": "djEuN2Y4YTBjM2QuS2x3"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Page_BulkReplay"];
+                };
+            };
+            /** @description The path cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the request cannot be read",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing in a group that the caller administers */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such webhook in a group that you administer",
+                     *       "status": 404,
+                     *       "title": "Not found",
+                     *       "type": "urn:taskwire:problem:not-found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getReplay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The webhook's id.
+                 * @example 65a0000000000000000000b2
+                 */
+                id: string;
+                /**
+                 * @description The replay's or backfill's id.
+                 * @example 65a0000000000000000000d4
+                 */
+                replayId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "createdAt": "2025-12-15T12:34:56.123Z",
+                     *       "deliveryStatus": null,
+                     *       "done": 12,
+                     *       "eventTypes": [
+                     *         "task.created"
+                     *       ],
+                     *       "finishedAt": "2025-12-15T12:34:56.123Z",
+                     *       "groupId": "65a0000000000000000000a1",
+                     *       "id": "65a0000000000000000000d4",
+                     *       "kind": "replay",
+                     *       "reason": null,
+                     *       "requestedBy": "65a0000000000000000000e5",
+                     *       "since": "2025-12-15T12:34:56.123Z",
+                     *       "skipped": 0,
+                     *       "status": "running",
+                     *       "total": 12,
+                     *       "until": "2025-12-15T12:34:56.123Z",
+                     *       "webhookId": "65a0000000000000000000b2"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BulkReplay"];
+                };
+            };
+            /** @description The path cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the request cannot be read",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing in a group that the caller administers */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such webhook in a group that you administer",
+                     *       "status": 404,
+                     *       "title": "Not found",
+                     *       "type": "urn:taskwire:problem:not-found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancelReplay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The webhook's id.
+                 * @example 65a0000000000000000000b2
+                 */
+                id: string;
+                /**
+                 * @description The replay's or backfill's id.
+                 * @example 65a0000000000000000000d4
+                 */
+                replayId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "createdAt": "2025-12-15T12:34:56.123Z",
+                     *       "deliveryStatus": null,
+                     *       "done": 12,
+                     *       "eventTypes": [
+                     *         "task.created"
+                     *       ],
+                     *       "finishedAt": "2025-12-15T12:34:56.123Z",
+                     *       "groupId": "65a0000000000000000000a1",
+                     *       "id": "65a0000000000000000000d4",
+                     *       "kind": "replay",
+                     *       "reason": null,
+                     *       "requestedBy": "65a0000000000000000000e5",
+                     *       "since": "2025-12-15T12:34:56.123Z",
+                     *       "skipped": 0,
+                     *       "status": "running",
+                     *       "total": 12,
+                     *       "until": "2025-12-15T12:34:56.123Z",
+                     *       "webhookId": "65a0000000000000000000b2"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BulkReplay"];
+                };
+            };
+            /** @description The path cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the request cannot be read",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing in a group that the caller administers */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such webhook in a group that you administer",
+                     *       "status": 404,
+                     *       "title": "Not found",
+                     *       "type": "urn:taskwire:problem:not-found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is over already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "It is over already",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getWebhookStats: {
+        parameters: {
+            query?: {
+                /**
+                 * @description So many hours or days, the present hour included: `1h` to `2160h`, `1d` to `90d`.
+                 * @example 24h
+                 */
+                window?: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The webhook's id.
+                 * @example 65a0000000000000000000b2
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "attempts": 2400,
+                     *       "byHour": [
+                     *         {
+                     *           "attempts": 120,
+                     *           "deadLetters": 0,
+                     *           "failures": 2,
+                     *           "hour": "2025-12-15T12:34:56.123Z",
+                     *           "latencyMs": {
+                     *             "p50": 12,
+                     *             "p95": 40,
+                     *             "p99": 90
+                     *           },
+                     *           "successes": 118
+                     *         }
+                     *       ],
+                     *       "deadLetters": 1,
+                     *       "failures": 9,
+                     *       "latencyMs": {
+                     *         "p50": 12,
+                     *         "p95": 40,
+                     *         "p99": 90
+                     *       },
+                     *       "since": "2025-12-15T12:34:56.123Z",
+                     *       "successes": 2391,
+                     *       "until": "2025-12-15T12:34:56.123Z",
+                     *       "window": "24h"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Stats"];
+                };
+            };
+            /** @description The path cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the request cannot be read",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing in a group that the caller administers */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such webhook in a group that you administer",
+                     *       "status": 404,
+                     *       "title": "Not found",
+                     *       "type": "urn:taskwire:problem:not-found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["Problem"];

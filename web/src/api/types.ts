@@ -1,3 +1,15 @@
+import type { paths } from "./schema";
+
+type Content<R> = R extends { content: { "application/json": infer Body } } ? Body : never;
+/** What an operation answers where it succeeds. */
+type Answer<P extends keyof paths, M extends keyof paths[P]> = paths[P][M] extends { responses: infer R }
+  ? Content<R[Extract<keyof R, 200 | 201 | 202>]>
+  : never;
+/** What an operation takes. */
+type Body<P extends keyof paths, M extends keyof paths[P]> = paths[P][M] extends { requestBody: infer R }
+  ? Content<R>
+  : never;
+
 export const EVENT_TYPES = [
   "task.created",
   "task.updated",
@@ -21,148 +33,38 @@ export type EventFilter = Record<EventKey, boolean>;
 
 export type Page<T> = { items: T[]; nextCursor: string | null };
 
-export type Rotation = { startedAt: string; expiresAt: string | null };
-export type DisabledReason = "admin" | "gone" | "failing-for-5-days";
-export type Health = {
-  status: "healthy" | "failing" | "disabled";
-  disabledReason: DisabledReason | null;
-  lastSuccessAt: string | null;
-};
-
-export type WebhookInput = {
-  groupId: string;
-  name: string;
-  targetUrl: string;
-  enabled: boolean;
-  events: EventFilter;
-  headers: Record<string, string>;
-  retryPolicy: { maxAttempts: number; backoffSeconds: number };
-  timeoutSeconds: number;
-  rateLimitPerSecond: number | null;
-  ordering: "none" | "perTask";
-  skipInboundEchoes: boolean;
-};
-
-export type Webhook = WebhookInput & {
-  id: string;
-  secret?: string;
-  secretHint: string;
-  rotation: Rotation | null;
-  health: Health;
-  missed: { since: string; until: string } | null;
-  createdAt: string;
-  createdBy: string;
-  updatedAt: string;
-};
-
-export type WebhookChange = Partial<Omit<WebhookInput, "groupId">> & {
-  secret?: string;
-  rotateSecret?: true;
-  finalizeRotation?: true;
-  dismissMissed?: true;
-};
+export type Webhook = Answer<"/api/integrations/webhooks/{id}", "get">;
+export type Health = Webhook["health"];
+export type Rotation = NonNullable<Webhook["rotation"]>;
+export type NewWebhook = Body<"/api/integrations/webhooks", "post">;
+export type WebhookChange = Body<"/api/integrations/webhooks/{id}", "put">;
+/** What the form makes, all of it given. */
+export type WebhookInput = Required<Omit<NewWebhook, "secret" | "retryPolicy">> & Pick<Webhook, "retryPolicy">;
 
 export const DELIVERY_STATUSES = ["queued", "failed", "delivered", "dead-letter"] as const;
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
+export type DeliveryDetail = Answer<"/api/integrations/webhooks/{id}/deliveries/{deliveryId}", "get">;
+export type Delivery = Answer<"/api/integrations/webhooks/{id}/deliveries", "get">["items"][number];
+export type Attempt = DeliveryDetail["attemptLog"][number];
 
-export type Delivery = {
-  id: string;
-  groupId: string;
-  webhookId: string;
-  eventId: string;
-  eventType: string;
-  taskId: string;
-  payloadSummary: { taskId: string; status: string | null; changed: string[] };
-  status: DeliveryStatus;
-  attempts: number;
-  createdAt: string;
-  lastAttemptAt: string | null;
-  nextAttemptAt: string | null;
-  deliveredAt: string | null;
-  responseStatus: number | null;
-  durationMs: number | null;
-  errorMessage: string | null;
-};
-
-export type Attempt = {
-  attempt: number;
-  at: string;
-  outcome: string;
-  durationMs: number | null;
-  responseStatus: number | null;
-  errorMessage: string | null;
-  responseBody: string | null;
-};
-
-export type DeliveryDetail = Delivery & { attemptLog: Attempt[]; body: string | null };
-
+/** Which deliveries a replay takes, or events a backfill. */
 export type Selection = {
-  status?: DeliveryStatus;
+  status?: "delivered" | "dead-letter";
   eventTypes?: EventType[];
   since?: string;
   until?: string;
   dryRun?: boolean;
 };
-export type Started = { count: number; countIsMinimum: boolean; replayId: string | null };
-export type Replay = {
-  id: string;
-  kind: "replay" | "backfill";
-  status: "running" | "done" | "cancelled" | "failed";
-  reason: string | null;
-  total: number;
-  done: number;
-  skipped: number;
-  createdAt: string;
-  finishedAt: string | null;
-};
+export type Started = Answer<"/api/integrations/webhooks/{id}/replay", "post">;
+export type Replay = Answer<"/api/integrations/webhooks/{id}/replays/{replayId}", "get">;
 
-export type Percentiles = { p50: number | null; p95: number | null; p99: number | null };
-export type Hour = { hour: string; attempts: number; successes: number; failures: number } & Percentiles;
-export type Stats = {
-  window: string;
-  attempts: number;
-  successes: number;
-  failures: number;
-  deadLetters: number;
-  latencyMs: Percentiles;
-  byHour: Hour[];
-};
+export type Stats = Answer<"/api/integrations/webhooks/{id}/stats", "get">;
+export type Hour = Stats["byHour"][number];
+export type StreamStatus = Answer<"/api/integrations/status", "get">;
 
-export type StreamStatus = {
-  state: "live" | "behind" | "stopped" | "paused";
-  lagMs: number | null;
-  oplogRemainingSeconds: number | null;
-  at: string | null;
-};
-
-export type TaskEvent = {
-  id: string;
-  groupId: string;
-  taskId: string;
-  eventType: string;
-  timestamp: string;
-  sequence: number;
-  actorId: string | null;
-  status: string | null;
-  changed: string[];
-  echo: boolean;
-  muted: boolean;
-  recovered: boolean;
-};
-
-export type NotSent = "filter" | "disabled" | "created-later" | "deleted" | "echo" | "muted";
-export type TraceItem = {
-  webhookId: string;
-  webhookName: string;
-  deleted: boolean;
-  outcome: DeliveryStatus | "not-sent" | "expired";
-  reason: NotSent | null;
-  deliveryId: string | null;
-  attempts: number | null;
-  responseStatus: number | null;
-  errorMessage: string | null;
-};
-export type Trace = { event: TaskEvent; items: TraceItem[] };
+export type TaskEvent = Answer<"/api/integrations/task-events", "get">["items"][number];
+export type Trace = Answer<"/api/integrations/task-events/{eventId}/trace", "get">;
+export type TraceItem = Trace["items"][number];
 
 export const SCOPES = ["tasks:write", "tasks:approve", "categories:write"] as const;
 export type Scope = (typeof SCOPES)[number];

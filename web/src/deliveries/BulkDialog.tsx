@@ -15,15 +15,7 @@ import { useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { api } from "../api/calls";
 import { queries } from "../api/queries";
-import {
-  DELIVERY_STATUSES,
-  type DeliveryStatus,
-  EVENT_TYPES,
-  type EventType,
-  type Selection,
-  type Started,
-  type Webhook,
-} from "../api/types";
+import { EVENT_TYPES, type EventType, type Selection, type Started, type Webhook } from "../api/types";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { Icon } from "../ui/Icon";
@@ -122,7 +114,7 @@ function useInitial(kind: BulkKind, webhook: Webhook): Selection {
 }
 
 /** Open deliveries are going to be tried anyway. */
-const FINISHED = DELIVERY_STATUSES.filter((status) => status === "dead-letter" || status === "delivered");
+const FINISHED = ["dead-letter", "delivered"] as const;
 
 type FieldsProps = { kind: BulkKind; selection: Selection; onChange: (part: Partial<Selection>) => void };
 
@@ -134,7 +126,7 @@ function Fields({ kind, selection, onChange }: FieldsProps) {
         <NativeSelect
           label={t("deliveries.column.status")}
           value={selection.status}
-          onChange={(event) => onChange({ status: event.currentTarget.value as DeliveryStatus })}
+          onChange={(event) => onChange({ status: event.currentTarget.value as Selection["status"] })}
           data={FINISHED.map((value) => ({ value, label: t(`deliveries.status.${value}`) }))}
         />
       ) : null}

@@ -5,7 +5,7 @@ export const WINDOWS = { "1h": 3_600, "24h": 86_400, "7d": 604_800, "30d": 2_592
 export type Window = keyof typeof WINDOWS;
 const isWindow = (text: string): text is Window => text in WINDOWS;
 
-type Search = { status?: string; eventType?: string; task?: string; since?: string; until?: string };
+type Search = Omit<DeliveryFilter, "taskId"> & { task?: string };
 
 /** The start of a moving window is cut to its minute, so that the query stays the same between two looks. */
 export function sinceOf(since: string | undefined, now: number): string | undefined {

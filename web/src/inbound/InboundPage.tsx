@@ -2,7 +2,7 @@ import { Alert, Box, Button, Checkbox, Group, NumberInput, Stack, Switch, Tabs, 
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import { api, type Versioned } from "../api/calls";
+import { api } from "../api/calls";
 import { queries } from "../api/queries";
 import { type Inbound, type InboundChange, type Receipt, SCOPES, type Scope } from "../api/types";
 import { useGroup } from "../app/group";
@@ -23,12 +23,12 @@ export function InboundPage() {
   const inbound = useQuery(queries.inbound(groupId));
   return (
     <Page title={t("inbound.title")} lead={t("inbound.lead")}>
-      <Loaded of={inbound}>{(found) => <Shown key={groupId} groupId={groupId} found={found} />}</Loaded>
+      <Loaded of={inbound}>{(value) => <Shown key={groupId} groupId={groupId} value={value} />}</Loaded>
     </Page>
   );
 }
 
-function Shown({ groupId, found }: { groupId: string; found: Versioned<Inbound> }) {
+function Shown({ groupId, value }: { groupId: string; value: Inbound }) {
   const client = useQueryClient();
   const sayFailure = useSayFailure();
   const [secret, setSecret] = useState<{ text: string; rotated: boolean } | null>(null);
@@ -36,12 +36,11 @@ function Shown({ groupId, found }: { groupId: string; found: Versioned<Inbound> 
     mutationFn: (body: InboundChange) => api.changeInbound(groupId, body),
     onError: sayFailure,
     onSuccess: (changed, body) => {
-      const { secret: text, ...shown } = changed.value;
+      const { secret: text, ...shown } = changed;
       if (text) setSecret({ text, rotated: body.rotateSecret === true });
-      client.setQueryData(["inbound", groupId], { value: shown, etag: changed.etag });
+      client.setQueryData(["inbound", groupId], shown);
     },
   });
-  const { value } = found;
   return (
     <>
       <Settings value={value} busy={change.isPending} onSave={(body) => change.mutateAsync(body)} />

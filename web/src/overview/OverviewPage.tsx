@@ -11,7 +11,8 @@ import { HealthBadge } from "../ui/Badges";
 import { Icon } from "../ui/Icon";
 import { Page } from "../ui/Page";
 import { Empty, Failure, Loaded } from "../ui/States";
-import { sumOf, toneOf } from "./health";
+import { useNow } from "../ui/useNow";
+import { toneOf } from "./health";
 
 const HourChart = lazy(() => import("./HourChart"));
 
@@ -22,7 +23,7 @@ export function OverviewPage() {
   return (
     <Page title={t("overview.title")} lead={t("overview.lead")}>
       <Stream />
-      <Loaded of={webhooks}>{(all) => (all.length === 0 ? <Begin /> : <Day webhooks={all} />)}</Loaded>
+      <Loaded of={webhooks}>{(all) => (all.length === 0 ? <Begin /> : <Day webhooks={all} group={group} />)}</Loaded>
     </Page>
   );
 }
@@ -60,15 +61,7 @@ const COLOURS = { ok: "var(--ok)", warn: "var(--warn)", bad: "var(--bad)" };
 
 export function StreamLine({ status }: { status: StreamStatus }) {
   const t = useT();
-  const format = useFormat();
   const tone = toneOf(status);
-  const lag =
-    status.lagMs === null
-      ? "?"
-      : status.lagMs < 1000
-        ? format.milliseconds(status.lagMs)
-        : format.duration(status.lagMs / 1000);
-  const left = status.oplogRemainingSeconds;
   return (
     <Group className="surface" p="md" mb="md" gap="md" wrap="nowrap" role="status" data-testid="stream">
       <Box
@@ -83,65 +76,100 @@ export function StreamLine({ status }: { status: StreamStatus }) {
         }}
       />
       <Box>
-        <Text fw={600}>{t(`overview.stream.${status.state}`, { lag })}</Text>
+        <Text fw={600}>{useStreamWords(status)}</Text>
         <Text size="sm" c="dimmed">
-          {left === null
-            ? t("overview.headroomUnknown")
-            : t(status.state === "live" ? "overview.headroom" : "overview.headroomLosing", {
-                time: format.duration(left),
-              })}
+          {useHeadroomWords(status)}
         </Text>
+        {status.paused ? (
+          <Text size="sm" c="var(--warn)">
+            {t("overview.paused")}
+          </Text>
+        ) : null}
       </Box>
     </Group>
   );
 }
 
-function Day({ webhooks }: { webhooks: Webhook[] }) {
+function useStreamWords({ state, lagSeconds, at }: StreamStatus): string {
   const t = useT();
   const format = useFormat();
-  const answers = useQueries({ queries: webhooks.map((webhook) => queries.stats(webhook.id)) });
-  const failed = answers.find((answer) => answer.error && !answer.data);
-  if (failed) return <Failure error={failed.error} retry={() => answers.forEach((answer) => void answer.refetch())} />;
-  const known = answers.flatMap((answer) => (answer.data ? [answer.data] : []));
-  const waiting = known.length < answers.length;
-  const sum = sumOf(known);
-  const failing = webhooks.filter((webhook) => webhook.health.status === "failing").length;
+  const now = useNow();
+  switch (state) {
+    case "live":
+    case "behind": {
+      const lag = lagSeconds ?? 0;
+      return t(`overview.stream.${state}`, { lag: lag < 1 ? format.milliseconds(lag * 1000) : format.duration(lag) });
+    }
+    case "stopped":
+      return at
+        ? t("overview.stream.stopped", { time: format.duration(Math.max(0, now - Date.parse(at)) / 1000) })
+        : t("overview.stream.never");
+  }
+}
+
+function useHeadroomWords({ state, oplogRemainingSeconds: left }: StreamStatus): string {
+  const t = useT();
+  const format = useFormat();
+  if (left === null) return t("overview.headroomUnknown");
+  return t(state === "live" ? "overview.headroom" : "overview.headroomLosing", { time: format.duration(left) });
+}
+
+function Day({ webhooks, group }: { webhooks: Webhook[]; group: string }) {
+  const t = useT();
+  const all = useQuery(queries.groupStats(group));
+  const each = useQueries({ queries: webhooks.map((webhook) => queries.stats(webhook.id)) });
+  if (all.error && !all.data) return <Failure error={all.error} retry={() => all.refetch()} />;
   return (
     <>
-      <SimpleGrid cols={{ base: 2, md: 4 }} spacing="md" mb="md">
-        <Tile label={t("overview.attempts")} waiting={waiting} value={format.number(sum.attempts)} />
-        <Tile
-          label={t("overview.success")}
-          waiting={waiting}
-          value={format.share(sum.successes, sum.attempts)}
-          note={sum.failures > 0 ? t("overview.failures", { count: sum.failures }) : undefined}
-        />
-        <Tile
-          label={t("overview.deadLetters")}
-          waiting={waiting}
-          value={format.number(sum.deadLetters)}
-          tone={sum.deadLetters > 0 ? "var(--bad)" : undefined}
-          note={t(sum.deadLetters > 0 ? "overview.deadLettersSome" : "overview.deadLettersNone")}
-        />
-        <Tile
-          label={t("overview.webhooks")}
-          waiting={false}
-          value={format.number(webhooks.length)}
-          note={failing > 0 ? t("overview.failing", { count: failing }) : t("overview.allFine")}
-          tone={failing > 0 ? "var(--warn)" : undefined}
-        />
-      </SimpleGrid>
+      <Tiles stats={all.data} />
       <Box className="surface" p={{ base: "md", sm: "lg" }} mb="md">
         <Text fw={600} component="h2" m={0}>
           {t("overview.byHour")}
         </Text>
-        <Suspense fallback={<Skeleton height={220} mt="md" />}>
-          <HourChart hours={sum.byHour} />
+        <Suspense fallback={<Skeleton height={250} mt="md" />}>
+          {all.data ? <HourChart hours={all.data.byHour} /> : <Skeleton height={250} mt="md" />}
         </Suspense>
       </Box>
-      <PerWebhook webhooks={webhooks} stats={answers.map((answer) => answer.data)} />
+      <PerWebhook webhooks={webhooks} stats={each.map((answer) => answer.data)} />
     </>
   );
+}
+
+function Tiles({ stats }: { stats: Stats | undefined }) {
+  const t = useT();
+  const format = useFormat();
+  const ms = useMilliseconds();
+  const { attempts = 0, successes = 0, failures = 0, deadLetters = 0, latencyMs } = stats ?? {};
+  const waiting = stats === undefined;
+  return (
+    <SimpleGrid cols={{ base: 2, md: 4 }} spacing="md" mb="md">
+      <Tile label={t("overview.attempts")} waiting={waiting} value={format.number(attempts)} note={t("overview.day")} />
+      <Tile
+        label={t("overview.success")}
+        waiting={waiting}
+        value={format.share(successes, attempts)}
+        note={failures > 0 ? t("overview.failures", { count: failures }) : t("overview.noFailure")}
+      />
+      <Tile
+        label={t("overview.latency")}
+        waiting={waiting}
+        value={ms(latencyMs?.p50)}
+        note={`p95 ${ms(latencyMs?.p95)} · p99 ${ms(latencyMs?.p99)}`}
+      />
+      <Tile
+        label={t("overview.deadLetters")}
+        waiting={waiting}
+        value={format.number(deadLetters)}
+        tone={deadLetters > 0 ? "var(--bad)" : undefined}
+        note={t(deadLetters > 0 ? "overview.deadLettersSome" : "overview.deadLettersNone")}
+      />
+    </SimpleGrid>
+  );
+}
+
+function useMilliseconds() {
+  const format = useFormat();
+  return (value: number | null | undefined) => (value == null ? "–" : format.milliseconds(value));
 }
 
 type TileProps = { label: string; value: ReactNode; note?: string; tone?: string; waiting: boolean };
@@ -169,7 +197,7 @@ function Tile({ label, value, note, tone, waiting }: TileProps) {
 function PerWebhook({ webhooks, stats }: { webhooks: Webhook[]; stats: (Stats | undefined)[] }) {
   const t = useT();
   const format = useFormat();
-  const ms = (value: number | null | undefined) => (value == null ? "–" : format.milliseconds(value));
+  const ms = useMilliseconds();
   return (
     <Box className="surface" style={{ overflowX: "auto" }}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls on narrow screens, with the keyboard too */}
@@ -181,7 +209,7 @@ function PerWebhook({ webhooks, stats }: { webhooks: Webhook[]; stats: (Stats | 
               <th scope="col">{t("webhooks.column.health")}</th>
               <th scope="col">{t("overview.attempts")}</th>
               <th scope="col">{t("overview.success")}</th>
-              <th scope="col">{t("overview.latency")} p50</th>
+              <th scope="col">p50</th>
               <th scope="col">p95</th>
               <th scope="col">p99</th>
               <th scope="col">{t("overview.deadLetters")}</th>
