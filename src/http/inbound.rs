@@ -32,7 +32,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bson::DateTime;
 use ipnet::IpNet;
@@ -162,11 +162,7 @@ impl Call {
         admitted.map_err(IntoResponse::into_response)?;
         match app.inbound.rates.count(&pass.group, pass.integration.rate_limit_per_minute) {
             Ok(()) => Ok(pass),
-            Err(seconds) => {
-                let mut response = ApiError::too_fast().into_response();
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-                Err(response)
-            }
+            Err(seconds) => Err(ApiError::too_fast_for_group(seconds).into_response()),
         }
     }
 }
