@@ -160,6 +160,17 @@ impl ApiError {
         )
     }
 
+    /// 415: a body that is compressed. A small one could unfold to any size.
+    #[must_use]
+    pub fn encoded() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "encoded",
+            "Unsupported content encoding",
+            "send the body as it is, without Content-Encoding",
+        )
+    }
+
     /// 422: these fields cannot be used. `errors` is not empty.
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
