@@ -14,7 +14,10 @@ pub mod etag;
 mod event_types;
 mod group_admins;
 mod idempotency;
+mod inbound;
 mod limits;
+#[cfg(fuzzing)]
+pub use inbound::fuzz as fuzz_inbound;
 pub mod openapi;
 pub mod page;
 pub mod query;
@@ -80,17 +83,20 @@ pub struct App {
     pub tokens: auth::TokenChecker,
     /// Who administers what.
     pub admins: group_admins::GroupAdmins,
+    /// Inbound calls.
+    pub inbound: inbound::Desk,
 }
 
 impl App {
     /// Puts together what requests need.
     ///
     /// # Errors
-    /// [`AppError`], if the JWKS file, the further roots or the proxy cannot be used.
+    /// [`AppError`], if the JWKS file, the master key, the further roots or the proxy cannot be used.
     pub fn new(settings: &ApiSettings, store: Store, clock: ServerClock) -> Result<Arc<Self>, AppError> {
         let common = &settings.common;
         Ok(Arc::new(Self {
             tokens: auth::TokenChecker::new(&settings.jwt)?,
+            inbound: inbound::Desk::new(settings)?,
             admins: group_admins::GroupAdmins::new(store.clone(), common.mapping.groups.clone()),
             opener: Opener { keys: common.master_keys.clone(), policy: common.targets.clone() },
             client: TargetClient::new(&settings.client)?,
@@ -127,6 +133,11 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(task_events::list))
         .routes(routes!(task_events::trace))
         .routes(routes!(settings::get, settings::put))
+        .routes(routes!(inbound::get_settings, inbound::put_settings))
+        .routes(routes!(inbound::list_receipts))
+        .routes(routes!(inbound::post_tasks))
+        .routes(routes!(inbound::get_task))
+        .routes(routes!(inbound::post_categories))
         .routes(routes!(audit::list))
 }
 

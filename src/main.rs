@@ -121,6 +121,7 @@ async fn serve_store(
 /// Serves until `stop`, then lets requests under way end, for [`GRACE`] at most.
 async fn serve_until(listener: TcpListener, routes: axum::Router, stop: CancellationToken) -> anyhow::Result<()> {
     let asked = stop.clone();
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, routes).with_graceful_shutdown(async move { asked.cancelled().await });
     tokio::select! {
         ended = async { served.await } => ended.context("serving ended")?,

@@ -6,8 +6,11 @@ pub mod audit;
 mod clock;
 mod connect;
 pub mod deliveries;
+pub mod external_refs;
 pub mod health;
 pub mod idempotency;
+pub mod inbound;
+pub mod inbound_writes;
 mod indexes;
 pub mod mutes;
 pub mod notices;
@@ -51,6 +54,10 @@ pub mod names {
     pub const QUARANTINE: &str = "quarantinedChanges";
     /// Intervals of the stream that were lost, and what was recovered.
     pub const GAPS: &str = "gaps";
+    /// What a group's admins allow a partner.
+    pub const INBOUND: &str = "inboundIntegrations";
+    /// Which of the service's documents a partner's id names.
+    pub const EXTERNAL_REFS: &str = "externalRefs";
     /// Bulk replays and backfills, under way and over.
     pub const REPLAYS: &str = "replays";
     /// What became of attempts, by webhook and hour.

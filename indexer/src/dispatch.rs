@@ -62,6 +62,10 @@ pub use self::view::FRESH_FOR;
 /// How often the webhooks are looked at.
 const LOOK: Duration = Duration::from_millis(300);
 
+/// How often failing webhooks are counted, and how many at most.
+const FAILING: Duration = Duration::from_secs(15);
+const FAILING_MOST: i64 = 10_000;
+
 /// How often health is written.
 const HEALTH: Duration = Duration::from_secs(1);
 
@@ -346,7 +350,20 @@ async fn keep_reporting(engine: Arc<Engine>, stop: CancellationToken) {
             }
         }
     };
+    let failing = async {
+        let mut every = tokio::time::interval(FAILING);
+        loop {
+            every.tick().await;
+            if let Ok(failing) = taskwire::store::health::failing(&engine.store, FAILING_MOST).await {
+                // Those that are disabled or deleted are nobody's trouble any more.
+                let live = failing.into_iter().filter(|webhook| engine.view.sendable(*webhook).is_some()).count();
+                #[allow(clippy::cast_precision_loss, reason = "at most FAILING_MOST")]
+                metrics::gauge!("taskwire_webhooks_failing").set(live as f64);
+            }
+        }
+    };
     tokio::select! {
+        () = failing => {}
         () = engine.meters.watch_queue(&engine.store, &engine.clock) => {}
         () = health => {}
         () = notices::keep_telling(&engine) => {}

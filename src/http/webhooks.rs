@@ -18,6 +18,8 @@ use rand::Rng;
 use secrecy::SecretString;
 use utoipa::IntoParams;
 
+pub(super) use self::input::secret_fault;
+
 use self::answer::WebhookAnswer;
 use self::input::{Checked, SecretChange, WebhookInput};
 pub(super) use self::schema::with_passed_over;

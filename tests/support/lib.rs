@@ -18,6 +18,7 @@ pub mod process;
 pub mod receiver;
 pub mod service;
 pub mod stack;
+pub mod strict;
 
 pub use admin_api::AdminApi;
 pub use eventually::eventually;

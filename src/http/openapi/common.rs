@@ -10,7 +10,7 @@ use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::idempotency::KEY_MAX;
 
 const ABOUT: &str = "Webhooks of a group's task events: who gets them, what became of each delivery, and how to send it again.\n\n\
-    Every call carries the task service's own token as `Authorization: Bearer <token>`. Errors are problem details \
+    Every call carries the task service's own token as `Authorization: Bearer <token>`; partners' calls are signed instead. Errors are problem details \
     (RFC 9457). Lists are pages: send `nextCursor` back as `cursor`, with the same filters. Unknown fields and parameters \
     are refused.";
 
@@ -31,6 +31,12 @@ pub(super) fn complete(described: OpenApi) -> Value {
             "scheme": "bearer",
             "bearerFormat": "JWT",
             "description": "The token that the task service issues; its `sub` is the user.",
+        },
+        "signature": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Signature",
+            "description": "`sha256=` and the hex HMAC-SHA256 of `{X-Timestamp}.{raw body}` under the inbound secret's text.",
         },
     });
     document["components"]["schemas"]["Problem"] = schema::<Problem<'static>>();
@@ -101,16 +107,19 @@ fn add_common(operation: &mut Value) {
         (ApiError::internal(), "A fault of ours; the log has it under `X-Request-Id`"),
         (ApiError::unavailable(), "The database does not answer at present, or it took too long: try again"),
     ];
-    if operation["security"].is_null() {
+    let signed = !operation["security"].is_null();
+    if !signed {
         operation["security"] = json!([{"bearer": []}]);
-        answers
-            .push((ApiError::too_fast(3), "More calls than this user may make; `Retry-After` says how long to wait"));
+        answers.push((
+            ApiError::user_too_fast(3),
+            "More calls than this user may make; `Retry-After` says how long to wait",
+        ));
         answers.push((ApiError::no_token(), "No token, or one that is not valid or no longer"));
     }
     if by_group {
         answers.push((ApiError::foreign_group(), "The caller does not administer this group"));
     }
-    if in_path {
+    if in_path && !signed {
         answers.push((ApiError::malformed("the request cannot be read"), "The path cannot be read"));
         let what = "There is no such thing in a group that the caller administers";
         answers.push((ApiError::not_found("webhook"), what));
@@ -122,6 +131,8 @@ fn add_common(operation: &mut Value) {
     if body {
         let what = "The body is no JSON, or broke off";
         answers.push((ApiError::malformed("the body is no JSON: line 1, column 9"), what));
+    }
+    if body && !signed {
         answers.push((ApiError::too_large(crate::http::body::BODY_MAX), "The body is larger than 64 KiB"));
         answers.push((ApiError::not_json(), "The body does not say that it is JSON"));
     }
@@ -141,6 +152,11 @@ fn add_common(operation: &mut Value) {
             let said = answer["description"].as_str().unwrap_or_default().to_owned();
             answer["content"] = problem(&match status.as_str() {
                 "400" => ApiError::malformed(said),
+                "401" => ApiError::bad_signature(),
+                "403" if signed => ApiError::not_allowed(said),
+                "404" if signed => ApiError::nothing_there(said),
+                "413" => ApiError::too_large(crate::http::inbound::BODY_MAX),
+                "429" => ApiError::too_fast(),
                 "403" => ApiError::foreign_group(),
                 "404" => ApiError::not_found("webhook"),
                 "409" => ApiError::conflict(said),

@@ -11,7 +11,7 @@ use super::sealed;
 use crate::http::App;
 use crate::http::error::ApiResult;
 use crate::http::query::show_time;
-use crate::model::{DisabledReason, EventFilter, Ordering, RetryPolicy, Webhook, WebhookHealth};
+use crate::model::{DisabledReason, EventFilter, Ordering, RetryPolicy, SecretState, Webhook, WebhookHealth};
 
 /// Fields that answers show and no request sets. A `PUT` may carry them, so that an answer can be sent back with one
 /// field changed; they are passed over.
@@ -156,7 +156,11 @@ impl WebhookAnswer {
 impl Rotation {
     /// The rotation that is open at `now`.
     pub(in crate::http) fn of(webhook: &Webhook, now: DateTime) -> Option<Self> {
-        let secret = &webhook.secret;
+        Self::of_secret(&webhook.secret, now)
+    }
+
+    /// The same of a secret.
+    pub(in crate::http) fn of_secret(secret: &SecretState, now: DateTime) -> Option<Self> {
         let started = secret.rotation_started_at.filter(|_| secret.is_rotating(now))?;
         Some(Self { started_at: show_time(started), expires_at: secret.rotation_expires_at.map(show_time) })
     }
