@@ -110,8 +110,10 @@ fn add_common(operation: &mut Value) {
     let signed = !operation["security"].is_null();
     if !signed {
         operation["security"] = json!([{"bearer": []}]);
-        answers
-            .push((ApiError::too_fast(3), "More calls than this user may make; `Retry-After` says how long to wait"));
+        answers.push((
+            ApiError::user_too_fast(3),
+            "More calls than this user may make; `Retry-After` says how long to wait",
+        ));
         answers.push((ApiError::no_token(), "No token, or one that is not valid or no longer"));
     }
     if by_group {
