@@ -13,6 +13,8 @@ pub mod error;
 pub mod etag;
 mod event_types;
 mod group_admins;
+mod idempotency;
+mod limits;
 mod inbound;
 #[cfg(fuzzing)]
 pub use inbound::fuzz as fuzz_inbound;
@@ -22,6 +24,7 @@ pub mod query;
 mod receiver_check;
 mod replays;
 mod settings;
+mod stats;
 mod task_events;
 mod ui;
 mod webhooks;
@@ -30,7 +33,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware;
+use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -70,6 +75,10 @@ pub struct App {
     pub mapping: Arc<Mapping>,
     /// How long two secrets of one webhook sign at most.
     pub rotation_overlap: Option<Duration>,
+    /// How fast users may call.
+    pub limits: limits::UserLimits,
+    /// The pages that may ask from a browser.
+    pub cors_origins: Vec<HeaderValue>,
     /// Checks tokens.
     pub tokens: auth::TokenChecker,
     /// Who administers what.
@@ -94,6 +103,8 @@ impl App {
             keys: common.master_keys.clone(),
             mapping: common.mapping.clone(),
             targets: common.targets.clone(),
+            limits: limits::UserLimits::new(settings.user_rate_per_minute),
+            cors_origins: settings.cors_origins.clone(),
             rotation_overlap: settings.rotation_overlap,
             store,
             clock,
@@ -113,6 +124,9 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(replays::backfill))
         .routes(routes!(replays::list))
         .routes(routes!(replays::get_one, replays::cancel))
+        .routes(routes!(stats::of_webhook))
+        .routes(routes!(stats::of_group))
+        .routes(routes!(stats::status))
         .routes(routes!(receiver_check::test))
         .routes(routes!(receiver_check::verify))
         .routes(routes!(event_types::list))
@@ -129,12 +143,32 @@ fn operations() -> OpenApiRouter<Arc<App>> {
 
 /// Every route of the API, and the pages. `status` (see `telemetry::status_routes`) is merged beside them.
 pub fn router(app: Arc<App>, status: Router) -> Router {
-    let api = operations().split_for_parts().0.with_state(app);
+    let api = operations()
+        .split_for_parts()
+        .0
+        .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
+        .layer(middleware::from_fn_with_state(app.clone(), limits::limit));
+    let cors = cors(&app.cors_origins);
+    let api = api.with_state(app);
     Router::new()
         .merge(api)
         .merge(openapi::routes())
         .merge(ui::routes())
         .fallback(|| std::future::ready(error::ApiError::no_route()))
         .layer(middleware::from_fn(around::around))
+        .layer(cors)
         .merge(status)
+}
+
+/// Which pages of other origins may call from a browser. They send the token themselves; no cookie is ever taken.
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    let taken = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, idempotency::KEY, REQUEST_ID];
+    let shown = [header::ETAG, header::LOCATION, header::RETRY_AFTER, idempotency::REPLAYED, REQUEST_ID];
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers(taken)
+        .expose_headers(shown)
+        .max_age(Duration::from_secs(600))
 }

@@ -14,6 +14,7 @@ pub mod http;
 pub mod mapping;
 pub mod model;
 pub mod outcome;
+pub mod rekey;
 pub mod secrets;
 pub mod shutdown;
 pub mod signing;

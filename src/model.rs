@@ -6,6 +6,7 @@ pub mod ids;
 pub mod inbound;
 pub mod notice;
 pub mod replay;
+pub mod stats;
 pub mod stops;
 pub mod task_event;
 pub mod version;

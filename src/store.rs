@@ -8,6 +8,7 @@ mod connect;
 pub mod deliveries;
 pub mod external_refs;
 pub mod health;
+pub mod idempotency;
 pub mod inbound;
 pub mod inbound_writes;
 mod indexes;
@@ -15,6 +16,8 @@ pub mod mutes;
 pub mod notices;
 pub mod pauses;
 pub mod replays;
+pub mod standing;
+pub mod stats;
 pub mod task_events;
 mod transaction;
 pub mod versions;
@@ -57,8 +60,12 @@ pub mod names {
     pub const EXTERNAL_REFS: &str = "externalRefs";
     /// Bulk replays and backfills, under way and over.
     pub const REPLAYS: &str = "replays";
+    /// What became of attempts, by webhook and hour.
+    pub const STATS: &str = "deliveryStats";
     /// Receipts of inbound calls; their insert tells the watcher which writes came in through the inbound endpoint.
     pub const RECEIPTS: &str = "inboundReceipts";
+    /// POSTs made under an `Idempotency-Key`.
+    pub const IDEMPOTENCY: &str = "idempotencyKeys";
     /// Who changed what in the group's integrations.
     pub const AUDIT: &str = "integrationAudit";
 }

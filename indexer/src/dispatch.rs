@@ -24,6 +24,7 @@ mod meters;
 mod notices;
 mod shares;
 mod statement;
+mod stats;
 mod view;
 mod writer;
 
@@ -50,6 +51,7 @@ use self::feed::{Feeder, new_token};
 use self::health::HealthBoard;
 use self::job::{Job, shared_body};
 use self::meters::Meters;
+use self::stats::StatsBoard;
 use self::view::{Looker, View};
 use self::writer::{FreedTasks, Writer};
 use crate::claim::LEASE;
@@ -59,6 +61,10 @@ pub use self::view::FRESH_FOR;
 
 /// How often the webhooks are looked at.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// How often failing webhooks are counted, and how many at most.
+const FAILING: Duration = Duration::from_secs(15);
+const FAILING_MOST: i64 = 10_000;
 
 /// How often health is written.
 const HEALTH: Duration = Duration::from_secs(1);
@@ -206,6 +212,7 @@ pub fn start_for(
         view: View::new(),
         meters: Meters::new(),
         health: HealthBoard::default(),
+        stats: StatsBoard::default(),
         clocks: Clocks::default(),
         alerts: settings.alerts,
         disable_failing_after: settings.disable_failing_after,
@@ -283,6 +290,7 @@ impl Parts {
             let _ = writer.await;
         }
         let _ = tokio::time::timeout_at(last, engine.health.flush(&engine.store)).await;
+        let _ = tokio::time::timeout_at(last, engine.stats.flush(&engine.store)).await;
         tracing::info!(released, "the dispatcher has stopped");
     }
 }
@@ -334,6 +342,7 @@ async fn keep_reporting(engine: Arc<Engine>, stop: CancellationToken) {
         let mut every = tokio::time::interval(HEALTH);
         loop {
             every.tick().await;
+            engine.stats.flush(&engine.store).await;
             let failed = engine.health.flush(&engine.store).await;
             let limit = engine.disable_failing_after;
             if let Err(error) = disable::failing(&engine.store, &engine.clock, &failed, limit).await {
@@ -341,7 +350,20 @@ async fn keep_reporting(engine: Arc<Engine>, stop: CancellationToken) {
             }
         }
     };
+    let failing = async {
+        let mut every = tokio::time::interval(FAILING);
+        loop {
+            every.tick().await;
+            if let Ok(failing) = taskwire::store::health::failing(&engine.store, FAILING_MOST).await {
+                // Those that are disabled or deleted are nobody's trouble any more.
+                let live = failing.into_iter().filter(|webhook| engine.view.sendable(*webhook).is_some()).count();
+                #[allow(clippy::cast_precision_loss, reason = "at most FAILING_MOST")]
+                metrics::gauge!("taskwire_webhooks_failing").set(live as f64);
+            }
+        }
+    };
     tokio::select! {
+        () = failing => {}
         () = engine.meters.watch_queue(&engine.store, &engine.clock) => {}
         () = health => {}
         () = notices::keep_telling(&engine) => {}

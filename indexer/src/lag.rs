@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bson::{Document, Timestamp, doc};
-use taskwire::store::{Store, names};
+use taskwire::store::{ServerClock, Store, names, standing};
 use tokio_util::sync::CancellationToken;
 
 use crate::quarantine::EntryStatus;
@@ -59,11 +59,14 @@ impl Tracker {
     }
 }
 
+/// Seconds between what is said of it in the database.
+const SAY_EVERY: u64 = 5;
+
 /// Keeps the gauges of lag and oplog window true while this process tails, and counts what is aside; they are absent until
 /// known.
-pub async fn report(store: Store, tracker: Tracker, stop: CancellationToken) {
+pub async fn report(store: Store, clock: ServerClock, tracker: Tracker, stop: CancellationToken) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
-    let mut ticks = 0u64;
+    let (mut ticks, mut oplog) = (0u64, None);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -73,13 +76,21 @@ pub async fn report(store: Store, tracker: Tracker, stop: CancellationToken) {
             && let Ok(now) = cluster_time(&store).await
         {
             // Read before the cluster's time was asked for, so never negative but for ties.
-            metrics::gauge!("taskwire_resume_token_lag_seconds").set(seconds_between(reached, now));
+            let lag = seconds_between(reached, now);
+            metrics::gauge!("taskwire_resume_token_lag_seconds").set(lag);
+            if ticks.is_multiple_of(SAY_EVERY) {
+                let now_said = standing::Standing { lag_seconds: lag, oplog_seconds: oplog, at: clock.now() };
+                // The next one makes good what is not written.
+                let _said = standing::say(&store, &now_said).await;
+            }
         }
         if ticks.is_multiple_of(15)
             && let Some(stored) = tracker.stored_time().or_else(|| tracker.reached())
             && let Some(first) = oldest_oplog_entry(&store).await
         {
-            metrics::gauge!("taskwire_oplog_window_remaining_seconds").set(seconds_between(first, stored));
+            let remaining = seconds_between(first, stored);
+            metrics::gauge!("taskwire_oplog_window_remaining_seconds").set(remaining);
+            oplog = Some(remaining);
         }
         if ticks.is_multiple_of(15)
             && let Ok(aside) = count_aside(&store).await

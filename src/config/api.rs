@@ -1,11 +1,14 @@
 //! Settings of `taskwire-api`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use ipnet::IpNet;
 use secrecy::SecretString;
+use url::Url;
 
 use super::source::wrong;
 use super::{ClientSettings, CommonSettings, SettingError, Source};
@@ -32,6 +35,11 @@ pub struct ApiSettings {
     pub listen: SocketAddr,
     /// Tokens.
     pub jwt: JwtSettings,
+    /// `TASKWIRE_USER_RATE_PER_MINUTE` (600; 0–1000000): calls of one user a minute in each process; 0: no limit.
+    pub user_rate_per_minute: Option<NonZeroU32>,
+    /// `TASKWIRE_CORS_ORIGINS` (empty): a comma-separated list of origins such as `https://app.example` whose pages may call
+    /// from a browser.
+    pub cors_origins: Vec<HeaderValue>,
     /// `TASKWIRE_ROTATION_MAX_HOURS` (unset: no limit; 1–8760): how long two secrets sign at most after a rotation. After
     /// that the earlier one no longer does, finalized or not.
     pub rotation_overlap: Option<Duration>,
@@ -51,6 +59,10 @@ impl ApiSettings {
             common: CommonSettings::read(source)?,
             listen: source.listen("api_listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))?,
             jwt: JwtSettings::read(source)?,
+            user_rate_per_minute: NonZeroU32::new(
+                u32::try_from(source.number("user_rate_per_minute", 600, 0..=1_000_000)?).unwrap_or(0),
+            ),
+            cors_origins: read_origins(source)?,
             rotation_overlap: match source.text("rotation_max_hours") {
                 None => None,
                 Some(_) => Some(Duration::from_secs(source.number("rotation_max_hours", 1, 1..=8760)? * 3600)),
@@ -59,6 +71,23 @@ impl ApiSettings {
             trusted_proxies: source.networks("trusted_proxies")?,
         })
     }
+}
+
+/// Origins as browsers send them: scheme, host and port, nothing else.
+fn read_origins(source: &Source) -> Result<Vec<HeaderValue>, SettingError> {
+    const KEY: &str = "cors_origins";
+    const TAKES: &str = "a comma-separated list of origins such as https://app.example";
+    let Some(text) = source.text(KEY) else { return Ok(Vec::new()) };
+    text.split(',')
+        .map(str::trim)
+        .map(|part| {
+            let refused = || wrong(KEY, format!("{part:?} is no origin"), TAKES);
+            let url = Url::parse(part).map_err(|_| refused())?;
+            let origin = url.origin().ascii_serialization();
+            let is_whole = matches!(url.scheme(), "http" | "https") && origin == part;
+            if is_whole { HeaderValue::try_from(origin).map_err(|_| refused()) } else { Err(refused()) }
+        })
+        .collect()
 }
 
 impl JwtSettings {
@@ -87,5 +116,23 @@ impl JwtSettings {
             issuer: source.text_or("jwt_issuer", "TasksTrackerApi"),
             audience: source.text_or("jwt_audience", "TasksTrackerClients"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port_and_nothing_else() {
+        let read = |text| read_origins(&Source::from_pairs(&[("cors_origins", text)]).unwrap());
+        assert_eq!(read("").unwrap().len(), 0);
+        assert_eq!(read("https://app.example, http://localhost:5173").unwrap().len(), 2);
+        for bad in
+            ["*", "app.example", "https://app.example/", "https://app.example/x", "https://u@app.example", "ftp://a"]
+        {
+            let error = read(bad).unwrap_err().to_string();
+            assert!(error.contains("TASKWIRE_CORS_ORIGINS"), "{bad}: {error}");
+        }
     }
 }

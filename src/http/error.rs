@@ -37,7 +37,7 @@ pub struct ApiError {
     title: &'static str,
     detail: String,
     errors: Vec<FieldError>,
-    header: Option<(&'static str, &'static str)>,
+    header: Option<(&'static str, String)>,
 }
 
 /// What handlers answer.
@@ -70,8 +70,8 @@ impl ApiError {
     }
 
     /// `name` in lower case.
-    fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
-        self.header = Some((name, value));
+    fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.header = Some((name, value.into()));
         self
     }
 
@@ -171,6 +171,18 @@ impl ApiError {
     /// 422 for one field.
     pub fn invalid_field(field: &str, message: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError::new(field, message)])
+    }
+
+    /// 429: the user calls too fast; there is room again after so many seconds.
+    #[must_use]
+    pub fn too_fast(seconds: u64) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-fast",
+            "Too many requests",
+            "more calls than this user may make: wait as long as Retry-After says",
+        )
+        .with_header("retry-after", seconds.to_string())
     }
 
     /// 503: the database does not answer now.
@@ -303,7 +315,10 @@ impl IntoResponse for ApiError {
         *response.status_mut() = self.status;
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
         if let Some((name, value)) = self.header {
-            response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            // Made here of visible ASCII.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(HeaderName::from_static(name), value);
+            }
         }
         response
     }

@@ -42,7 +42,8 @@ impl Query {
         query
     }
 
-    fn fault(&mut self, name: &str, message: String) {
+    /// Notes what is wrong with a parameter.
+    pub fn fault(&mut self, name: &str, message: String) {
         // A query string may hold thousands of names; the first few tell enough.
         if self.errors.len() < 20 {
             self.errors.push(FieldError::new(name, message));

@@ -198,6 +198,17 @@ pub async fn set_clock(store: &Store, webhook: ObjectId, n: i64) -> mongodb::err
     Ok(())
 }
 
+/// Webhooks whose last attempt failed; at most `limit`.
+///
+/// # Errors
+/// The driver's error.
+pub async fn failing(store: &Store, limit: i64) -> mongodb::error::Result<Vec<ObjectId>> {
+    let health = store.collection::<Document>(names::WEBHOOK_HEALTH);
+    let found = health.find(doc! { "failingSince": { "$exists": true } }).projection(doc! { "_id": 1 }).limit(limit);
+    let found: Vec<Document> = found.await?.try_collect().await?;
+    Ok(found.iter().filter_map(|health| health.get_object_id("_id").ok()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

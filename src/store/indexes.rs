@@ -77,11 +77,13 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
                 at_expiry(Document::new()),
             ],
         ),
+        (names::STATS, vec![plain(doc! { "groupId": 1, "hour": 1 }), at_expiry(Document::new())]),
         // What is aside, in the order of the stream; and its count.
         (names::QUARANTINE, vec![plain(doc! { "status": 1, "clusterTime": 1, "_id": 1 })]),
         (names::INBOUND, vec![unique(doc! { "groupId": 1 })]),
         (names::RECEIPTS, vec![at_expiry(Document::new()), plain(doc! { "integrationId": 1, "at": -1, "_id": -1 })]),
         (names::GAPS, vec![at_expiry(Document::new())]),
+        (names::IDEMPOTENCY, vec![at_expiry(Document::new())]),
         // Each group's audit is numbered without holes; the index makes two changes at once take turns.
         (names::AUDIT, vec![unique(doc! { "groupId": 1, "sequence": -1 })]),
     ];

@@ -18,6 +18,7 @@ use taskwire::store::{ServerClock, Store, connect, ensure_indexes, names};
 use tower::ServiceExt;
 
 pub const JWT_SECRET: &str = "a-secret-for-these-tests-alone";
+pub const MASTER_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 pub const WEBHOOKS: &str = "/api/integrations/webhooks";
 pub const EVENTS: &str = "/api/integrations/task-events";
 
@@ -89,20 +90,8 @@ impl Api {
 
     /// On a database of its own of the replica set at `uri`.
     pub async fn start_at(uri: &str, more: &[(&str, &str)]) -> Self {
-        let database = format!("tw_api_{}", ObjectId::new().to_hex());
-        let pairs = [
-            ("mongodb_uri", uri),
-            ("database", &database),
-            ("master_key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="),
-            ("jwt_secret", JWT_SECRET),
-        ];
-        let source = Source::from_pairs(&[&pairs, more].concat()).expect("pairs");
-        let settings = ApiSettings::read(&source).expect("settings");
-        let app_name = database.clone();
-        let store = connect(&settings.common.mongo, &app_name).await.expect("a replica set");
-        ensure_indexes(&store).await.expect("indexes");
-        let clock = ServerClock::calibrated(&store.db).await.expect("the server's time");
-        let app = App::new(&settings, store.clone(), clock).expect("an app");
+        let app_name = format!("tw_api_{}", ObjectId::new().to_hex());
+        let (router, store) = open(uri, &app_name, MASTER_KEY, more).await;
         let [group_a, group_b, admin_a, admin_b, member_a] = [(); 5].map(|()| ObjectId::new());
         let groups = [
             doc! { "_id": group_a, "createdBy": admin_b, "members": [
@@ -111,8 +100,15 @@ impl Api {
             doc! { "_id": group_b, "createdBy": admin_a, "members": [{ "userId": admin_b, "role": "Admin" }] },
         ];
         store.collection::<Document>("groups").insert_many(groups).await.expect("groups");
-        let router = router(app, Router::new());
         Self { router, store, app_name, group_a, group_b, admin_a, admin_b, member_a }
+    }
+
+    /// Another process on the same database, with this master key.
+    pub async fn with_master_key(&self, key: &str) -> Self {
+        let uri = std::env::var("TASKWIRE_TEST_MONGODB_URI").expect("as at the start");
+        let (router, store) = open(&uri, &self.app_name, key, &[]).await;
+        let Self { group_a, group_b, admin_a, admin_b, member_a, .. } = *self;
+        Self { router, store, app_name: self.app_name.clone(), group_a, group_b, admin_a, admin_b, member_a }
     }
 
     /// The answer, which must be one that the API's description knows.
@@ -193,6 +189,18 @@ impl Api {
         }
         text
     }
+}
+
+/// The API on this database.
+async fn open(uri: &str, database: &str, key: &str, more: &[(&str, &str)]) -> (Router, Store) {
+    let pairs = [("mongodb_uri", uri), ("database", database), ("master_key", key), ("jwt_secret", JWT_SECRET)];
+    let source = Source::from_pairs(&[&pairs, more].concat()).expect("pairs");
+    let settings = ApiSettings::read(&source).expect("settings");
+    let store = connect(&settings.common.mongo, database).await.expect("a replica set");
+    ensure_indexes(&store).await.expect("indexes");
+    let clock = ServerClock::calibrated(&store.db).await.expect("the server's time");
+    let app = App::new(&settings, store.clone(), clock).expect("an app");
+    (router(app, Router::new()), store)
 }
 
 fn sample(group: ObjectId, webhook: ObjectId, n: u32) -> (TaskEvent, Delivery) {

@@ -87,11 +87,13 @@ impl Board {
         room.min(fair)
     }
 
-    /// Whether the lane lacks room for so many rows now, and is worked off quickly.
+    /// Whether the lane lacks room for so many rows now, and will have it once its own are worked off, which goes quickly.
+    /// Where other lanes take the room, waiting for this one does not help.
     pub(crate) fn will_soon_have_room(&mut self, target: &Target, wanted: usize) -> bool {
         let room = self.room(target, true);
         let lane = self.lane(target.id);
-        lane.is_quick() && room < wanted.min(lane.capacity() / 2)
+        let enough = wanted.min(lane.capacity() / 2);
+        lane.is_quick() && room < enough && room + lane.held() >= enough
     }
 
     /// Promises slots; each must be filled or given back.
@@ -318,6 +320,30 @@ mod tests {
             assert!(room > 0);
             fill(&mut board, target.id, room);
         }
+    }
+
+    #[test]
+    fn a_batch_waits_for_what_a_quick_lane_holds_itself_and_not_for_what_others_hold() {
+        let mut board = Board::new(32, 16);
+        let target = Target::placeholder(ObjectId::new(), 1, TargetState::Live);
+        let now = Instant::now();
+        fill(&mut board, target.id, 1);
+        start_all(&mut board);
+        board.ended(target.id, Verdict::Well, now, now);
+        assert!(!board.will_soon_have_room(&target, 200));
+        let room = board.room(&target, true);
+        fill(&mut board, target.id, room);
+        assert!(board.will_soon_have_room(&target, 200));
+        let mut board = Board::new(32, 16);
+        fill(&mut board, target.id, 1);
+        start_all(&mut board);
+        board.ended(target.id, Verdict::Well, now, now);
+        for _ in 0..20 {
+            let other = Target::placeholder(ObjectId::new(), 1, TargetState::Live);
+            fill(&mut board, other.id, 32 * HELD_PER_SLOT / 20);
+        }
+        assert!(board.room(&target, true) < 100);
+        assert!(!board.will_soon_have_room(&target, 200));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::job::Job;
 use super::lane::Verdict;
 use super::meters::Meters;
 use super::statement::{self, AttemptRecord, Statement};
+use super::stats::StatsBoard;
 use super::view::View;
 use taskwire::backoff;
 use taskwire::client::TargetClient;
@@ -33,6 +34,7 @@ pub(crate) struct Engine {
     pub(crate) view: View,
     pub(crate) meters: Meters,
     pub(crate) health: HealthBoard,
+    pub(crate) stats: StatsBoard,
     pub(crate) clocks: Clocks,
     /// When a group hears of its webhooks' trouble.
     pub(crate) alerts: AlertSettings,
@@ -153,8 +155,10 @@ impl Engine {
                 self.health.failed(webhook, ended_at, reason);
             }
         }
+        self.stats.attempted(&job.row, ended_at, took, reason.is_none());
         if next == Next::DeadLetter {
             self.meters.dead_lettered(kind, 1);
+            self.stats.gave_up(&job.row, ended_at);
             self.health.given_up(webhook, ended_at, job.row.created_at, reason.as_deref().unwrap_or_default());
         }
         let record = AttemptRecord {
@@ -201,9 +205,11 @@ impl Engine {
         match given_up {
             None => self.send(statement::released(job, self.clock.now())).await,
             Some(reason) => {
+                let now = self.clock.now();
                 self.meters.dead_lettered(kind, 1);
-                self.health.given_up(webhook, self.clock.now(), job.row.created_at, reason);
-                let expire_at = self.retention.expiry(self.clock.now());
+                self.stats.gave_up(&job.row, now);
+                self.health.given_up(webhook, now, job.row.created_at, reason);
+                let expire_at = self.retention.expiry(now);
                 self.send(statement::given_up(job, reason, expire_at)).await;
             }
         }

@@ -170,6 +170,7 @@ fn describe() {
     histogram!("taskwire_commit_to_delivery_seconds", "From the task's change to a successful attempt's end");
     gauge!("taskwire_queue_depth", "Deliveries that wait or are under way, at most 2000000");
     gauge!("taskwire_queue_oldest_age_seconds", "How long the most overdue delivery has been due");
+    gauge!("taskwire_webhooks_failing", "Live webhooks whose last attempt failed, at most 10000");
     gauge!("taskwire_dispatch_paused", "Pauses that operators have set and not ended");
     gauge!("taskwire_dead_letters", "Deliveries given up and neither replayed nor removed, at most 2000000");
 }

@@ -7,6 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::example;
 use crate::VERSION;
 use crate::http::error::{ApiError, FieldError, Problem};
+use crate::http::idempotency::KEY_MAX;
 
 const ABOUT: &str = "Webhooks of a group's task events: who gets them, what became of each delivery, and how to send it again.\n\n\
     Every call carries the task service's own token as `Authorization: Bearer <token>`; partners' calls are signed instead. Errors are problem details \
@@ -40,6 +41,9 @@ pub(super) fn complete(described: OpenApi) -> Value {
     });
     document["components"]["schemas"]["Problem"] = schema::<Problem<'static>>();
     document["components"]["schemas"]["FieldError"] = schema::<FieldError>();
+    for post in posts(&mut document) {
+        add_idempotency(post);
+    }
     for operation in operations(&mut document) {
         add_common(operation);
     }
@@ -56,6 +60,37 @@ fn schema<T: ToSchema + PartialSchema>() -> Value {
 pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
     let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
     paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut)
+}
+
+/// The POSTs that are made with a user's token.
+fn posts(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    paths.filter_map(|path| path.get_mut("post")).filter(|post| post["security"].is_null())
+}
+
+/// What every such POST takes, and answers when it was made before.
+fn add_idempotency(post: &mut Value) {
+    let key = json!({
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": false,
+        "description": "A key of the caller's making, new for each call: the same call sent again under it within a day \
+            has no second effect and gets the first answer, with `Idempotent-Replayed: true`.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX, "pattern": "^[!-~]+$"},
+        "example": "5f0c7d0e-order-42",
+    });
+    match post["parameters"].as_array_mut() {
+        Some(parameters) => parameters.push(key),
+        None => post["parameters"] = json!([key]),
+    }
+    let said =
+        post["responses"]["409"]["description"].as_str().map(|text| format!("{text}; or a")).unwrap_or("A".into());
+    post["responses"]["409"]["description"] = format!("{said} call with this `Idempotency-Key` is under way").into();
+    if post["responses"]["422"].is_null() {
+        let fault = FieldError::new("Idempotency-Key", "was used for another call: a new call takes a new key");
+        let what = "The `Idempotency-Key` was used for another call";
+        post["responses"]["422"] = json!({"description": what, "content": problem(&ApiError::invalid(vec![fault]))});
+    }
 }
 
 /// The token, and what any operation of this shape may answer besides what it says itself.
@@ -75,6 +110,8 @@ fn add_common(operation: &mut Value) {
     let signed = !operation["security"].is_null();
     if !signed {
         operation["security"] = json!([{"bearer": []}]);
+        answers
+            .push((ApiError::too_fast(3), "More calls than this user may make; `Retry-After` says how long to wait"));
         answers.push((ApiError::no_token(), "No token, or one that is not valid or no longer"));
     }
     if by_group {
