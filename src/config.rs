@@ -4,11 +4,13 @@
 //! missing setting is one [`SettingError`] that names the variable and what it takes.
 
 mod api;
+mod client;
 mod common;
 mod indexer;
 mod source;
 
 pub use api::{ApiSettings, JwtSettings};
+pub use client::ClientSettings;
 pub use common::{CommonSettings, LogFormat, MongoSettings, TargetPolicy};
-pub use indexer::{EventRetention, IndexerSettings, OnGap, Retention};
+pub use indexer::{AlertSettings, EventRetention, IndexerSettings, OnGap, Retention};
 pub use source::{SettingError, Source};

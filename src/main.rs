@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use metrics_exporter_prometheus::PrometheusHandle;
-use taskwire::config::{ApiSettings, JwtSettings, LogFormat, SettingError, Source};
-use taskwire::http::{App, dev_token, openapi, router};
+use taskwire::config::{ApiSettings, CommonSettings, JwtSettings, LogFormat, SettingError, Source};
+use taskwire::http::{App, AppError, dev_token, openapi, router};
+use taskwire::rekey::rekey;
 use taskwire::store::{ServerClock, Store, connect, ensure_indexes};
 use taskwire::telemetry::{self, Readiness, StatusBoard, TelemetryError, status_routes};
 use taskwire::{VERSION, shutdown};
@@ -38,6 +39,8 @@ enum Command {
     Healthcheck,
     /// Print the API's description in OpenAPI 3.1, as docs/openapi.json holds it.
     Openapi,
+    /// Seal everything anew with the first key of TASKWIRE_MASTER_KEY. May be stopped and begun again, beside running programs.
+    Rekey,
     /// Print a token for development, as the task service issues it. Needs TASKWIRE_DEV=true.
     Token {
         /// The user's id, the token's `sub`.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         match arguments.command.unwrap_or(Command::Serve) {
             Command::Serve => serve().await,
             Command::Healthcheck => healthcheck().await,
+            Command::Rekey => rekey_all().await,
             Command::Openapi => {
                 print!("{}", openapi::text());
                 Ok(())
@@ -73,7 +77,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("taskwire-api: {error:#}");
-            let settings = error.is::<SettingError>() || error.is::<TelemetryError>();
+            let settings = error.is::<SettingError>() || error.is::<TelemetryError>() || error.is::<AppError>();
             if settings { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
@@ -117,6 +121,7 @@ async fn serve_store(
 /// Serves until `stop`, then lets requests under way end, for [`GRACE`] at most.
 async fn serve_until(listener: TcpListener, routes: axum::Router, stop: CancellationToken) -> anyhow::Result<()> {
     let asked = stop.clone();
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, routes).with_graceful_shutdown(async move { asked.cancelled().await });
     tokio::select! {
         ended = async { served.await } => ended.context("serving ended")?,
@@ -174,6 +179,21 @@ async fn ask(target: SocketAddr) -> std::io::Result<String> {
     stream.take(4096).read_to_end(&mut answer).await?;
     let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
     Ok(String::from_utf8_lossy(line).into_owned())
+}
+
+async fn rekey_all() -> anyhow::Result<()> {
+    let source = Source::load()?;
+    telemetry::init_logging(LogFormat::read(&source)?)?;
+    let settings = CommonSettings::read(&source)?;
+    let store = connect(&settings.mongo, "taskwire-api").await?;
+    let done = rekey(&store, &settings.master_keys, |so_far| {
+        tracing::info!(sealed = so_far.sealed, passed_over = so_far.passed_over, "sealing anew");
+    })
+    .await;
+    store.close().await;
+    let done = done?;
+    println!("{} documents sealed anew, {} passed over", done.sealed, done.passed_over);
+    Ok(())
 }
 
 fn token(user: &str, minutes: u64) -> anyhow::Result<()> {

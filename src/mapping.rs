@@ -1,4 +1,4 @@
-//! How the task service's documents are read: a profile, as data.
+//! How the task service's documents are read, and written for inbound calls: a profile, as data.
 //!
 //! Two profiles are built in, `tasks-tracker` and `camel-case`; `TASKWIRE_MAPPING` may name a TOML file of the same form.
 //! Reading goes over raw BSON in one pass; a document that does not fit is a [`Misfit`], never a panic.
@@ -10,6 +10,8 @@ mod task;
 #[cfg(test)]
 mod update_tests;
 pub mod value;
+mod writer;
+mod written;
 
 pub use check::MappingError;
 pub use shape::{
@@ -17,6 +19,11 @@ pub use shape::{
 };
 pub use task::{Misfit, TaskState, UpdateDescription};
 pub use value::{FieldType, Value};
+pub use writer::{Deed, Review, Writer};
+pub use written::{
+    CategoryWriter, CreatedKey, Deeds, GroupWriter, JournalWriter, ReviewWriter, Source, TemplateShape, WriterShape,
+    Written,
+};
 
 use path::Targets;
 
@@ -38,6 +45,8 @@ pub struct Mapping {
     pub swap_requests: Option<SwapRequestShape>,
     /// Groups and their admins.
     pub groups: GroupShape,
+    /// How inbound calls write for the service; without it there are none.
+    pub writer: Option<WriterShape>,
     status: usize,
     assignee: usize,
     targets: Targets,
@@ -78,6 +87,7 @@ impl Mapping {
             history: profile.history,
             swap_requests: profile.swap_requests,
             groups: profile.groups,
+            writer: profile.writer,
         })
     }
 

@@ -3,6 +3,8 @@
 pub mod audit;
 pub mod delivery;
 pub mod ids;
+pub mod inbound;
+pub mod notice;
 pub mod replay;
 pub mod stats;
 pub mod stops;
@@ -13,6 +15,10 @@ pub mod webhook;
 pub use audit::{AuditAction, AuditEntry};
 pub use delivery::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, PayloadSummary};
 pub use ids::{DeliveryId, DocId, EventId, StreamTime};
+pub use inbound::{
+    ExternalRef, InboundIntegration, InboundKind, ItemOutcome, ItemResult, Receipt, ReceiptId, RefKey, Scope,
+};
+pub use notice::{Alert, Mend, Notice, NoticeKind};
 pub use replay::{Last, Replay, ReplayKind, ReplayState, Selection};
 pub use stops::{Missed, Stop, Stops};
 pub use task_event::{EventKind, TaskEvent};

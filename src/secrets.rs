@@ -95,6 +95,12 @@ impl MasterKeys {
         Ok(Sealed(format!("v1.{}.{}", key.id, BASE64.encode([nonce.as_slice(), &sealed].concat()))))
     }
 
+    /// Whether this was sealed with the first key.
+    #[must_use]
+    pub fn is_newest(&self, sealed: &Sealed) -> bool {
+        self.0.first().is_some_and(|key| sealed.0.split('.').nth(1) == Some(key.id.as_str()))
+    }
+
     /// Opens what was sealed for `context`.
     ///
     /// # Errors

@@ -6,9 +6,14 @@ pub mod audit;
 mod clock;
 mod connect;
 pub mod deliveries;
+pub mod external_refs;
 pub mod health;
+pub mod idempotency;
+pub mod inbound;
+pub mod inbound_writes;
 mod indexes;
 pub mod mutes;
+pub mod notices;
 pub mod pauses;
 pub mod replays;
 pub mod standing;
@@ -49,12 +54,18 @@ pub mod names {
     pub const QUARANTINE: &str = "quarantinedChanges";
     /// Intervals of the stream that were lost, and what was recovered.
     pub const GAPS: &str = "gaps";
+    /// What a group's admins allow a partner.
+    pub const INBOUND: &str = "inboundIntegrations";
+    /// Which of the service's documents a partner's id names.
+    pub const EXTERNAL_REFS: &str = "externalRefs";
     /// Bulk replays and backfills, under way and over.
     pub const REPLAYS: &str = "replays";
     /// What became of attempts, by webhook and hour.
     pub const STATS: &str = "deliveryStats";
     /// Receipts of inbound calls; their insert tells the watcher which writes came in through the inbound endpoint.
     pub const RECEIPTS: &str = "inboundReceipts";
+    /// POSTs made under an `Idempotency-Key`.
+    pub const IDEMPOTENCY: &str = "idempotencyKeys";
     /// Who changed what in the group's integrations.
     pub const AUDIT: &str = "integrationAudit";
 }

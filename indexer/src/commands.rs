@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod checkpoint;
+pub mod doctor;
 pub mod drain;
 pub mod moment;
 pub mod mute;
@@ -12,6 +13,7 @@ pub mod pause;
 pub mod quarantine;
 pub mod rebuild;
 mod seat;
+pub mod shadow;
 pub mod status;
 
 use std::io::{self, IsTerminal, Write};
@@ -24,14 +26,16 @@ use taskwire::mapping::Mapping;
 use taskwire::store::{ConnectError, Store, connect};
 use taskwire::telemetry::{TelemetryError, init_logging};
 
-use crate::client::ClientError;
 use crate::memory::LoadError;
+use taskwire::client::ClientError;
 
 /// The operator's commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Tell who leads, where it stands, what waits, and what an operator should see to (then the exit code is 1).
     Status(status::Args),
+    /// Tell whether Taskwire can work on this database, and what it would cost it; reads only (1: it cannot).
+    Doctor(doctor::Args),
     /// Show or move the position in the stream.
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
@@ -144,18 +148,25 @@ pub struct Context {
     pub source: Source,
 }
 
+/// Begins logging and connects.
+async fn open(source: Source) -> Result<Context, CommandError> {
+    init_logging(LogFormat::read(&source)?)?;
+    let mongo = MongoSettings::read(&source)?;
+    let mapping = CommonSettings::read_mapping(&source)?;
+    let store = connect(&mongo, "taskwire-indexer").await?;
+    Ok(Context { store, mapping, source })
+}
+
 /// Runs one command.
 ///
 /// # Errors
 /// See [`CommandError`].
 pub async fn run(command: Command, source: Source) -> Result<Outcome, CommandError> {
-    init_logging(LogFormat::read(&source)?)?;
-    let mongo = MongoSettings::read(&source)?;
-    let mapping = CommonSettings::read_mapping(&source)?;
-    let store = connect(&mongo, "taskwire-indexer").await?;
-    let context = Context { store: store.clone(), mapping, source };
+    let context = open(source).await?;
+    let store = context.store.clone();
     let done = match command {
         Command::Status(args) => status::run(&args, &context).await,
+        Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Checkpoint(command) => checkpoint::run(command, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,
         Command::Rebuild(command) => rebuild::run(command, &context).await,

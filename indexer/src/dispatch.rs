@@ -21,10 +21,10 @@ mod in_order;
 mod job;
 mod lane;
 mod meters;
+mod notices;
 mod shares;
 mod statement;
 mod stats;
-mod target;
 mod view;
 mod writer;
 
@@ -34,9 +34,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bson::{DateTime, oid::ObjectId};
+use taskwire::client::{ClientError, TargetClient};
 use taskwire::config::IndexerSettings;
 use taskwire::model::{Delivery, DocId};
 use taskwire::store::{ServerClock, Store};
+use taskwire::target::Opener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -50,17 +52,19 @@ use self::health::HealthBoard;
 use self::job::{Job, shared_body};
 use self::meters::Meters;
 use self::stats::StatsBoard;
-use self::target::Opener;
 use self::view::{Looker, View};
 use self::writer::{FreedTasks, Writer};
 use crate::claim::LEASE;
-use crate::client::{ClientError, TargetClient};
 
 pub use self::meters::Tally;
 pub use self::view::FRESH_FOR;
 
 /// How often the webhooks are looked at.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// How often failing webhooks are counted, and how many at most.
+const FAILING: Duration = Duration::from_secs(15);
+const FAILING_MOST: i64 = 10_000;
 
 /// How often health is written.
 const HEALTH: Duration = Duration::from_secs(1);
@@ -200,7 +204,7 @@ pub fn start_for(
     group: Option<DocId>,
     stop: CancellationToken,
 ) -> Result<(DispatchHandle, JoinHandle<()>), ClientError> {
-    let client = TargetClient::new(settings)?;
+    let client = TargetClient::new(&settings.client)?;
     let (sender, statements) = mpsc::channel(writer::WAITING);
     let engine = Arc::new(Engine {
         store: store.clone(),
@@ -210,6 +214,7 @@ pub fn start_for(
         health: HealthBoard::default(),
         stats: StatsBoard::default(),
         clocks: Clocks::default(),
+        alerts: settings.alerts,
         disable_failing_after: settings.disable_failing_after,
         more: Arc::new(Notify::new()),
         lacks_share: Notify::new(),
@@ -345,9 +350,23 @@ async fn keep_reporting(engine: Arc<Engine>, stop: CancellationToken) {
             }
         }
     };
+    let failing = async {
+        let mut every = tokio::time::interval(FAILING);
+        loop {
+            every.tick().await;
+            if let Ok(failing) = taskwire::store::health::failing(&engine.store, FAILING_MOST).await {
+                // Those that are disabled or deleted are nobody's trouble any more.
+                let live = failing.into_iter().filter(|webhook| engine.view.sendable(*webhook).is_some()).count();
+                #[allow(clippy::cast_precision_loss, reason = "at most FAILING_MOST")]
+                metrics::gauge!("taskwire_webhooks_failing").set(live as f64);
+            }
+        }
+    };
     tokio::select! {
+        () = failing => {}
         () = engine.meters.watch_queue(&engine.store, &engine.clock) => {}
         () = health => {}
+        () = notices::keep_telling(&engine) => {}
         () = stop.cancelled() => {}
     }
 }

@@ -193,6 +193,10 @@ impl Judge {
                 What::Invalidate | What::Ignored => {}
             }
         }
+        if inbound.is_some() {
+            // They belong to the changes beside them, whose actor is known: no other change may be given them.
+            judged.rows.clear();
+        }
         let swapped = if whole_transaction { self.net_swaps(&steps) } else { HashMap::new() };
         self.tell_steps(steps, &swapped, inbound.as_deref(), memory, &mut judged.part);
         for (approval, ms) in approvals {

@@ -6,8 +6,8 @@
 //! [`actor`] waits for the history row that names who did it → [`record`] commits events, deliveries, snapshots and the
 //! position in one fenced transaction. [`lease`] decides which process does this; [`bootstrap`] gives it its past.
 //!
-//! [`dispatch`] delivers: it holds rows that [`claim`] leased or the recorder handed over, POSTs them through [`client`],
-//! judges the answer by [`outcome`] and times the next attempt by [`backoff`].
+//! [`dispatch`] delivers: it holds rows that [`claim`] leased or the recorder handed over, POSTs them through
+//! [`taskwire::client`], judges the answer by [`taskwire::outcome`] and times the next attempt by [`taskwire::backoff`].
 //!
 //! [`replay`] queues deliveries again, or later, as admins ask for many of them at once.
 //!
@@ -15,16 +15,14 @@
 //!
 //! [`commands`] are what operators call.
 //!
-//! `fold`, `derive`, `swap`, `fan_out`, `actor`, `outcome` and `backoff` do no input or output.
+//! `fold`, `derive`, `swap`, `fan_out` and `actor` do no input or output.
 
 pub mod actor;
 pub mod audit;
-pub mod backoff;
 pub mod bootstrap;
 pub mod change;
 pub mod checkpoint;
 pub mod claim;
-pub mod client;
 pub mod commands;
 pub mod derive;
 pub mod dispatch;
@@ -38,7 +36,6 @@ pub mod large;
 pub mod leader;
 pub mod lease;
 pub mod memory;
-pub mod outcome;
 pub mod progress;
 pub mod quarantine;
 pub mod record;

@@ -11,7 +11,7 @@ use taskwire::model::DocId;
 use taskwire::shutdown;
 use taskwire::store::{ServerClock, Store, connect, ensure_indexes};
 use taskwire::telemetry::{Readiness, StatusBoard, init_logging, install_metrics, status_routes};
-use taskwire_indexer::commands::{self, CommandError, drain};
+use taskwire_indexer::commands::{self, CommandError, drain, shadow};
 use taskwire_indexer::dispatch;
 use taskwire_indexer::lag::{self, Tracker};
 use taskwire_indexer::leader::Leader;
@@ -36,8 +36,8 @@ struct Cli {
 enum Command {
     /// Watch and dispatch (the default).
     Run,
-    /// Watch only: derive and record, deliver nothing.
-    Watch,
+    /// Watch only: derive and record, deliver nothing; with --shadow, derive and print, and write nothing anywhere.
+    Watch(shadow::Args),
     /// Dispatch only: deliver what is queued, derive nothing.
     Dispatch(drain::Args),
     #[command(flatten)]
@@ -73,7 +73,10 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Run => start(&runtime, Work::Both),
-        Command::Watch => start(&runtime, Work::Watch),
+        Command::Watch(args) if args.shadow => end(Source::load()
+            .map_err(CommandError::from)
+            .and_then(|source| runtime.block_on(shadow::run(&args, source)))),
+        Command::Watch(_) => start(&runtime, Work::Watch),
         Command::Dispatch(drain::Args { group: Some(group), once: true, json }) => drain_once(&runtime, &group, json),
         Command::Dispatch(args) => start(&runtime, Work::Dispatch(args.group.as_deref().map(DocId::parse))),
         Command::Operator(command) => operate(&runtime, command),
@@ -81,8 +84,10 @@ fn main() -> ExitCode {
 }
 
 fn operate(runtime: &Runtime, command: commands::Command) -> ExitCode {
-    let done =
-        Source::load().map_err(CommandError::from).and_then(|source| runtime.block_on(commands::run(command, source)));
+    end(Source::load().map_err(CommandError::from).and_then(|source| runtime.block_on(commands::run(command, source))))
+}
+
+fn end(done: Result<commands::Outcome, CommandError>) -> ExitCode {
     match done {
         Ok(outcome) => outcome.into(),
         Err(error) => {

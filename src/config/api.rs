@@ -1,14 +1,17 @@
 //! Settings of `taskwire-api`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use axum::http::HeaderValue;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
 use super::source::wrong;
-use super::{CommonSettings, SettingError, Source};
+use super::{ClientSettings, CommonSettings, SettingError, Source};
 
 /// How admins' tokens are checked.
 #[derive(Debug, Clone)]
@@ -32,6 +35,16 @@ pub struct ApiSettings {
     pub listen: SocketAddr,
     /// Tokens.
     pub jwt: JwtSettings,
+    /// `TASKWIRE_USER_RATE_PER_MINUTE` (600; 0–1000000): calls of one user a minute in each process; 0: no limit.
+    pub user_rate_per_minute: Option<NonZeroU32>,
+    /// `TASKWIRE_CORS_ORIGINS` (empty): a comma-separated list of origins such as `https://app.example` whose pages may call
+    /// from a browser.
+    pub cors_origins: Vec<HeaderValue>,
+    /// `TASKWIRE_ROTATION_MAX_HOURS` (unset: no limit; 1–8760): how long two secrets sign at most after a rotation. After
+    /// that the earlier one no longer does, finalized or not.
+    pub rotation_overlap: Option<Duration>,
+    /// How targets are reached by tests.
+    pub client: ClientSettings,
     /// `TASKWIRE_TRUSTED_PROXIES`: whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// `TASKWIRE_FRAME_ANCESTORS`: origins whose pages may show the admin page in a frame; empty: none.
@@ -48,6 +61,18 @@ impl ApiSettings {
             common: CommonSettings::read(source)?,
             listen: source.listen("api_listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))?,
             jwt: JwtSettings::read(source)?,
+            user_rate_per_minute: NonZeroU32::new(
+                u32::try_from(source.number("user_rate_per_minute", 600, 0..=1_000_000)?).unwrap_or(0),
+            ),
+            cors_origins: {
+                let origins = origins(source, "cors_origins")?;
+                origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect()
+            },
+            rotation_overlap: match source.text("rotation_max_hours") {
+                None => None,
+                Some(_) => Some(Duration::from_secs(source.number("rotation_max_hours", 1, 1..=8760)? * 3600)),
+            },
+            client: ClientSettings::read(source)?,
             trusted_proxies: source.networks("trusted_proxies")?,
             frame_ancestors: origins(source, "frame_ancestors")?,
         })
@@ -83,40 +108,29 @@ impl JwtSettings {
     }
 }
 
-/// A comma-separated list of origins, each in its one spelling. No wildcards: a frame's messages are checked against these.
-fn origins(source: &Source, key: &str) -> Result<Vec<String>, SettingError> {
-    let takes = "a comma-separated list of origins such as https://app.example.com";
-    let Some(text) = source.text(key) else { return Ok(Vec::new()) };
-    let read = |part: &str| {
-        let url = Url::parse(part).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        let plain = url.username().is_empty() && url.password().is_none() && !part.contains(['*', ';']);
-        (bare && plain).then(|| url.origin().ascii_serialization())
-    };
-    text.split(',')
-        .map(str::trim)
-        .map(|part| read(part).ok_or_else(|| wrong(key, format!("{part:?} is no origin"), takes)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<String>, SettingError> {
-        origins(&Source::from_pairs(&[("frame_ancestors", text)]).unwrap(), "frame_ancestors")
-    }
-
     #[test]
-    fn origins_are_brought_into_one_spelling_and_anything_wider_is_refused_by_name() {
-        assert_eq!(read("").unwrap(), Vec::<String>::new());
-        let two = read("https://App.Example.com/, http://localhost:5173").unwrap();
-        assert_eq!(two, ["https://app.example.com", "http://localhost:5173"]);
-        for wide in
-            ["*", "https://*.example.com", "https://a.example/path", "a.example", "data:x", "https://a.example;x"]
-        {
-            let error = read(wide).unwrap_err().to_string();
-            assert!(error.starts_with("TASKWIRE_FRAME_ANCESTORS is wrong"), "{wide}: {error}");
+    fn an_origin_is_scheme_host_and_port_and_anything_wider_is_refused_by_name() {
+        for key in ["cors_origins", "frame_ancestors"] {
+            let read = |text| read_origins(&Source::from_pairs(&[(key, text)]).unwrap(), key);
+            assert_eq!(read("").unwrap().len(), 0);
+            assert_eq!(read("https://app.example, http://localhost:5173").unwrap().len(), 2);
+            for bad in [
+                "*",
+                "https://*.app.example",
+                "https://a;b",
+                "app.example",
+                "https://app.example/",
+                "https://app.example/x",
+                "https://u@app.example",
+                "ftp://a",
+            ] {
+                let error = read(bad).unwrap_err().to_string();
+                assert!(error.starts_with(&format!("TASKWIRE_{} is wrong", key.to_uppercase())), "{bad}: {error}");
+            }
         }
     }
 }

@@ -67,6 +67,19 @@ impl MongoSettings {
     }
 }
 
+impl TargetPolicy {
+    /// Reads both; they have defaults.
+    ///
+    /// # Errors
+    /// A [`SettingError`] naming the variable.
+    pub fn read(source: &Source) -> Result<Self, SettingError> {
+        Ok(Self {
+            allowlist: source.networks("target_allowlist")?,
+            allow_http: source.flag("allow_http_targets", false)?,
+        })
+    }
+}
+
 impl LogFormat {
     /// Reads `TASKWIRE_LOG_FORMAT`.
     ///
@@ -94,10 +107,7 @@ impl CommonSettings {
             mongo: MongoSettings::read(source)?,
             mapping: Self::read_mapping(source)?,
             master_keys: Arc::new(master_keys),
-            targets: TargetPolicy {
-                allowlist: source.networks("target_allowlist")?,
-                allow_http: source.flag("allow_http_targets", false)?,
-            },
+            targets: TargetPolicy::read(source)?,
         })
     }
 

@@ -1,14 +1,10 @@
 //! Settings of `taskwire-indexer`.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
-use url::Url;
-
 use super::source::wrong;
-use super::{CommonSettings, SettingError, Source};
+use super::{ClientSettings, CommonSettings, SettingError, Source};
 
 /// What happens when the stored position has left the oplog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +72,15 @@ fn read_events(source: &Source) -> Result<EventRetention, SettingError> {
     }
 }
 
+/// When a group's alert address hears of its webhooks' trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlertSettings {
+    /// `TASKWIRE_ALERT_FAILING_AFTER_SECONDS` (300; 1–86400): a webhook that fails for so long is told of.
+    pub failing_after: Duration,
+    /// `TASKWIRE_ALERT_GATHER_SECONDS` (300; 1–86400): what is given up is gathered for so long, and told of at once.
+    pub gather: Duration,
+}
+
 /// Everything `taskwire-indexer` reads.
 #[derive(Debug, Clone)]
 pub struct IndexerSettings {
@@ -105,17 +110,14 @@ pub struct IndexerSettings {
     pub retry_after_cap: Duration,
     /// `TASKWIRE_DISABLE_FAILING_AFTER_HOURS` (120; 1–8760): a webhook that fails for so long without a success is disabled.
     pub disable_failing_after: Duration,
+    /// Notices about webhooks.
+    pub alerts: AlertSettings,
     /// `TASKWIRE_GRACE_MS` (35000; 0–600000): how long a stop waits for what is in flight.
     pub grace: Duration,
     /// How long what is finished is kept.
     pub retention: Retention,
-    /// `TASKWIRE_EXTRA_CA_FILE`: further trusted roots for targets, PEM.
-    pub extra_ca_file: Option<PathBuf>,
-    /// `TASKWIRE_EGRESS_PROXY`: an `http://` or `https://` URL through which all targets are reached, with
-    /// `user:password@` if need be; unset: none, whatever else the environment says.
-    pub egress_proxy: Option<SecretString>,
-    /// `TASKWIRE_KEEP_ERROR_BODY_BYTES` (0; 0–4096): so much of a failed answer's body is kept with its attempt.
-    pub keep_error_body: usize,
+    /// How targets are reached.
+    pub client: ClientSettings,
 }
 
 impl IndexerSettings {
@@ -125,6 +127,7 @@ impl IndexerSettings {
     /// A [`SettingError`] naming the variable.
     pub fn read(source: &Source) -> Result<Self, SettingError> {
         let count = |key, default, max| source.number(key, default, 1..=max).map(|n| usize::try_from(n).unwrap_or(1));
+        let max_in_flight_per_webhook = count("max_in_flight_per_webhook", 64, 1000)?;
         Ok(Self {
             common: CommonSettings::read(source)?,
             listen: source.listen("indexer_listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)))?,
@@ -139,37 +142,19 @@ impl IndexerSettings {
                 _ => return Err(wrong("on_gap", "neither".into(), "recover or stop")),
             },
             max_in_flight: count("max_in_flight", 512, 10_000)?,
-            max_in_flight_per_webhook: count("max_in_flight_per_webhook", 64, 1000)?,
+            max_in_flight_per_webhook,
             retry_after_cap: Duration::from_secs(source.number("retry_after_cap_seconds", 86_400, 1..=604_800)?),
             disable_failing_after: Duration::from_secs(
                 source.number("disable_failing_after_hours", 120, 1..=8760)? * 3600,
             ),
+            alerts: AlertSettings {
+                failing_after: Duration::from_secs(source.number("alert_failing_after_seconds", 300, 1..=86_400)?),
+                gather: Duration::from_secs(source.number("alert_gather_seconds", 300, 1..=86_400)?),
+            },
             grace: source.millis("grace_ms", 35_000, 0..=600_000)?,
             retention: Retention::read(source)?,
-            extra_ca_file: source.text("extra_ca_file").map(PathBuf::from),
-            egress_proxy: read_egress_proxy(source)?,
-            keep_error_body: usize::try_from(source.number("keep_error_body_bytes", 0, 0..=4096)?).unwrap_or(0),
+            client: ClientSettings { idle_per_target: max_in_flight_per_webhook, ..ClientSettings::read(source)? },
         })
-    }
-}
-
-/// It may hold a password: no message repeats it.
-fn read_egress_proxy(source: &Source) -> Result<Option<SecretString>, SettingError> {
-    const KEY: &str = "egress_proxy";
-    const TAKES: &str = "an http:// or https:// URL of host and port, with user:password@ if need be";
-    let Some(text) = source.text(KEY) else { return Ok(None) };
-    let url = Url::parse(&text).map_err(|error| wrong(KEY, error.to_string(), TAKES))?;
-    let fault = match url.scheme() {
-        "http" | "https" if !url.has_host() => Some("it has no host"),
-        "http" | "https" if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {
-            Some("it has more than a host and a port")
-        }
-        "http" | "https" => None,
-        _ => Some("another scheme"),
-    };
-    match fault {
-        None => Ok(Some(SecretString::from(text))),
-        Some(fault) => Err(wrong(KEY, fault.to_owned(), TAKES)),
     }
 }
 
@@ -190,26 +175,6 @@ mod tests {
         for bad in ["0d", "3651d", "90", "d", "-1d", "90 days", "never"] {
             let error = events(bad).unwrap_err();
             assert!(error.contains("TASKWIRE_EVENT_RETENTION") && error.contains("forever"), "{bad}: {error}");
-        }
-    }
-
-    #[test]
-    fn an_egress_proxy_is_a_url_of_host_and_port_and_no_message_shows_its_password() {
-        let read = |text| read_egress_proxy(&Source::from_pairs(&[("egress_proxy", text)]).unwrap());
-        assert!(read("").unwrap().is_none());
-        for good in ["http://proxy:3128", "https://user:secret@10.0.0.1/", "http://[::1]:8080"] {
-            let proxy = read(good).unwrap().unwrap();
-            assert!(!format!("{proxy:?}").contains("secret"), "{good}");
-        }
-        for bad in [
-            "socks5://u:secret@p:1",
-            "u:secret@proxy",
-            "http://u:secret@",
-            "http://u:secret@p/x",
-            "http://u:secret@p?q",
-        ] {
-            let error = read(bad).unwrap_err().to_string();
-            assert!(error.contains("TASKWIRE_EGRESS_PROXY") && !error.contains("secret"), "{error}");
         }
     }
 

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use secrecy::ExposeSecret;
@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::App;
 use super::error::{ApiError, ApiResult};
+use super::query::Query;
 use crate::config::{JwtSettings, SettingError};
 use crate::model::DocId;
 
@@ -89,6 +90,14 @@ impl TokenChecker {
         Err(ApiError::bad_token())
     }
 
+    /// The user of the token in these headers.
+    ///
+    /// # Errors
+    /// 401, if there is none or it is no good.
+    pub(super) fn user_in(&self, headers: &HeaderMap) -> ApiResult<DocId> {
+        self.user_of(bearer(headers)?)
+    }
+
     fn validation(&self, algorithm: Algorithm) -> Validation {
         let mut validation = Validation::new(algorithm);
         validation.leeway = LEEWAY_SECONDS;
@@ -157,19 +166,39 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// The one group that the query must name; ends the reading of the query.
+    ///
+    /// # Errors
+    /// 422 naming `groupId` if it is missing, and every other fault; 403 for a group that is not theirs.
+    pub(super) fn only_group(&self, query: &mut Query) -> ApiResult<DocId> {
+        query.needs("groupId");
+        query.finish()?;
+        let group = DocId::parse(query.text("groupId").unwrap_or_default());
+        if self.administers(&group) { Ok(group) } else { Err(ApiError::foreign_group()) }
+    }
+}
+
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let user = app.tokens.user_of(bearer(parts)?)?;
+        let user = match parts.extensions.get::<User>() {
+            Some(User(user)) => user.clone(),
+            None => app.tokens.user_in(&parts.headers)?,
+        };
         let groups = app.admins.groups_of(&user).await?;
         Ok(Self { user, groups })
     }
 }
 
+/// The user of a request whose token was found to be good.
+#[derive(Debug, Clone)]
+pub(super) struct User(pub(super) DocId);
+
 /// The token of `Authorization: Bearer <token>`; the scheme's name is compared without regard to case (RFC 9110, 11.1).
-fn bearer(parts: &Parts) -> ApiResult<&str> {
-    let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
+fn bearer(headers: &HeaderMap) -> ApiResult<&str> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (given.next().ok_or_else(ApiError::no_token)?, given.next()) else {
         return Err(ApiError::bad_token());
     };

@@ -34,7 +34,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
-async fn read_limited(body: Body) -> ApiResult<Vec<u8>> {
+pub(super) async fn read_limited(body: Body) -> ApiResult<Vec<u8>> {
     let bytes = to_bytes(body, BODY_MAX).await.map_err(|error| {
         let too_large = std::error::Error::source(&error).is_some_and(|why| why.to_string().contains("limit"));
         if too_large { ApiError::too_large(BODY_MAX) } else { ApiError::malformed("the body broke off") }

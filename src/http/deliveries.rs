@@ -170,10 +170,11 @@ const STATUSES: [DeliveryStatus; 4] =
     [DeliveryStatus::Queued, DeliveryStatus::Failed, DeliveryStatus::Delivered, DeliveryStatus::DeadLetter];
 
 fn read_filter(query: &mut Query) -> Filter {
+    let kinds: Vec<_> = EventKind::ALL.into_iter().chain(EventKind::NOTICES).map(EventKind::name).collect();
     let status = |text: &str| STATUSES.into_iter().find(|status| status.name() == text);
     Filter {
         status: query.one_of("status", &STATUSES.map(DeliveryStatus::name), status),
-        event_type: query.one_of("eventType", &EventKind::ALL.map(EventKind::name), EventKind::from_name),
+        event_type: query.one_of("eventType", &kinds, EventKind::from_name),
         task_id: query.text("taskId").map(DocId::parse),
         since: query.time("since"),
         until: query.time("until"),
@@ -260,7 +261,10 @@ pub(super) async fn get_one(
     let webhook = find_webhook(&app, &caller, &id, Deleted::With).await?;
     let found = deliveries::find(&app.store, &webhook, &delivery).await?;
     let mut row = found.ok_or_else(|| ApiError::not_found("delivery"))?;
-    let body = deliveries::body_of(&app.store, &row.event_id).await?;
+    let body = match row.body.take() {
+        Some(body) => Some(body),
+        None => deliveries::body_of(&app.store, &row.event_id).await?,
+    };
     let attempt_log = std::mem::take(&mut row.log).into_iter().map(AttemptAnswer::from).collect();
     Ok(Json(DeliveryDetail { item: row.into(), attempt_log, body }))
 }

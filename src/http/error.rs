@@ -37,7 +37,7 @@ pub struct ApiError {
     title: &'static str,
     detail: String,
     errors: Vec<FieldError>,
-    header: Option<(&'static str, &'static str)>,
+    header: Option<(&'static str, String)>,
 }
 
 /// What handlers answer.
@@ -70,8 +70,8 @@ impl ApiError {
     }
 
     /// `name` in lower case.
-    fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
-        self.header = Some((name, value));
+    fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.header = Some((name, value.into()));
         self
     }
 
@@ -173,6 +173,18 @@ impl ApiError {
         Self::invalid(vec![FieldError::new(field, message)])
     }
 
+    /// 429: the user calls too fast; there is room again after so many seconds.
+    #[must_use]
+    pub fn too_fast(seconds: u64) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-fast",
+            "Too many requests",
+            "more calls than this user may make: wait as long as Retry-After says",
+        )
+        .with_header("retry-after", seconds.to_string())
+    }
+
     /// 503: the database does not answer now.
     #[must_use]
     pub fn unavailable() -> Self {
@@ -195,6 +207,52 @@ impl ApiError {
             "no answer in time; a change may have been made nevertheless: look before you repeat it",
         )
         .with_header("retry-after", "5")
+    }
+
+    /// 401 for a signed request: one answer for all that is wrong with it.
+    #[must_use]
+    pub fn bad_signature() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "bad-signature",
+            "Not authenticated",
+            "the signature is not one of an enabled integration of this group, or its time is too far from the present",
+        )
+        .with_header("www-authenticate", "Taskwire-Signature")
+    }
+
+    /// 403 for a signed request: what the integration may not do.
+    pub fn not_allowed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "not-allowed", "Not allowed", detail)
+    }
+
+    /// 404 for a signed request: `what` is not there.
+    pub fn nothing_there(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
+    }
+
+    /// 429: more calls than the integration may make; there is room again after so many seconds.
+    #[must_use]
+    pub fn too_fast_for_group(seconds: u64) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-fast",
+            "Too many requests",
+            "more calls than this group's rateLimitPerMinute allows: wait as long as Retry-After says, or send batches",
+        )
+        .with_header("retry-after", seconds.to_string())
+    }
+
+    /// 503: too many calls for one group at once. Nothing was written.
+    #[must_use]
+    pub fn busy() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "Busy",
+            "this group is being written by too many at once; nothing was written: send the same request again",
+        )
+        .with_header("retry-after", "1")
     }
 
     /// 500: a fault of ours. The caller of this logs why.
@@ -258,7 +316,10 @@ impl IntoResponse for ApiError {
         *response.status_mut() = self.status;
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
         if let Some((name, value)) = self.header {
-            response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            // Made here of visible ASCII.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(HeaderName::from_static(name), value);
+            }
         }
         response
     }

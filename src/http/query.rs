@@ -26,7 +26,12 @@ impl Query {
         let mut query = Self { values: BTreeMap::new(), errors: Vec::new() };
         for (name, value) in url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
             if !known.contains(&name.as_ref()) {
-                query.fault(&name, format!("is no parameter here; there are: {}", known.join(", ")));
+                let known = if known.is_empty() {
+                    "there are none".to_owned()
+                } else {
+                    format!("there are: {}", known.join(", "))
+                };
+                query.fault(&name, format!("is no parameter here; {known}"));
             } else if value.len() > VALUE_MAX {
                 query.fault(&name, "is too long".to_owned());
             } else if query.values.insert(name.to_string(), value.into_owned()).is_some() {
@@ -49,6 +54,13 @@ impl Query {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
+    }
+
+    /// Takes it as a fault if this parameter is missing.
+    pub fn needs(&mut self, name: &str) {
+        if self.text(name).is_none() {
+            self.fault(name, "is missing".to_owned());
+        }
     }
 
     /// A parameter with few values: what `parse` makes of it, or a fault that lists `values`.

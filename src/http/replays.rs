@@ -22,91 +22,76 @@ use crate::model::{
 use crate::store::replays::{self, Count, Started};
 use crate::store::webhooks::Deleted;
 
-/// How a delivery ended that is to be queued again.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-enum FinishedStatus {
-    DeadLetter,
-    Delivered,
-}
-
-impl From<FinishedStatus> for DeliveryStatus {
-    fn from(status: FinishedStatus) -> Self {
-        match status {
-            FinishedStatus::DeadLetter => Self::DeadLetter,
-            FinishedStatus::Delivered => Self::Delivered,
-        }
-    }
-}
-
 /// What a bulk replay takes.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schema(as = BulkReplayRequest)]
-pub(super) struct BulkReplayInput {
-    /// Those that ended so; `dead-letter`, if not given. What is open is tried anyway.
-    #[serde(deserialize_with = "given")]
-    #[schema(nullable = false)]
-    status: Option<FinishedStatus>,
-    /// Those of these kinds of events; all, if not given.
-    #[serde(deserialize_with = "given")]
-    #[schema(nullable = false)]
-    event_types: Option<Vec<EventKind>>,
-    /// Those made at this time or later.
-    #[serde(deserialize_with = "given")]
+#[serde(rename_all = "camelCase")]
+#[schema(as = BulkReplay)]
+pub(super) struct ReplayInput {
+    /// `dead-letter` (the default) or `delivered`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, pattern = "^(dead-letter|delivered)$", example = "dead-letter")]
+    status: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, value_type = Option<Vec<EventKind>>, max_items = 100)]
+    event_types: Option<Vec<String>>,
+    /// Deliveries made at this time or later, in RFC 3339.
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, format = DateTime)]
     since: Option<String>,
-    /// Those made before this time.
-    #[serde(deserialize_with = "given")]
-    #[schema(nullable = false, format = DateTime)]
+    /// Deliveries made before this time.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, format = DateTime, example = "2025-12-16T12:34:56.123Z")]
     until: Option<String>,
     /// Only count.
-    #[schema(default = false)]
+    #[serde(default)]
+    #[schema(example = false)]
     dry_run: bool,
 }
 
 /// What a backfill takes.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schema(as = BackfillRequest)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Backfill)]
 pub(super) struct BackfillInput {
-    /// Events of this time or later.
-    #[serde(deserialize_with = "given")]
-    #[schema(required = true, nullable = false, format = DateTime, example = "2025-01-01T00:00:00Z")]
+    /// Events of this time or later, in RFC 3339; must be given.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, format = DateTime, required = true)]
     since: Option<String>,
     /// Events before this time; the present, if not given.
-    #[serde(deserialize_with = "given")]
-    #[schema(nullable = false, format = DateTime)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, format = DateTime, example = "2025-12-16T12:34:56.123Z")]
     until: Option<String>,
-    /// Events of these kinds; those that the webhook asks for now, if not given.
-    #[serde(deserialize_with = "given")]
-    #[schema(nullable = false)]
-    event_types: Option<Vec<EventKind>>,
+    /// What the webhook asks for now, if not given.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, value_type = Option<Vec<EventKind>>, max_items = 100)]
+    event_types: Option<Vec<String>>,
     /// Only count.
-    #[schema(default = false)]
+    #[serde(default)]
+    #[schema(example = false)]
     dry_run: bool,
 }
 
 /// What was begun, or would be.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct BulkStarted {
+#[schema(as = ReplayStarted)]
+pub(super) struct StartedAnswer {
     /// How many deliveries it queues.
-    #[schema(example = 12)]
+    #[schema(example = 17)]
     count: u64,
     /// Whether there are more, which took too long to count.
     count_is_minimum: bool,
     /// Under which it can be watched; null for a dry run.
-    #[schema(required = true, example = "65a0000000000000000000d4")]
+    #[schema(required = true, example = "65a0000000000000000000f6")]
     replay_id: Option<String>,
 }
 
 /// A bulk replay or backfill.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = BulkReplay)]
-pub(super) struct BulkReplayAnswer {
-    #[schema(example = "65a0000000000000000000d4")]
+#[schema(as = Replay)]
+pub(super) struct ReplayAnswer {
+    #[schema(example = "65a0000000000000000000f6")]
     id: String,
     #[schema(example = "65a0000000000000000000a1")]
     group_id: String,
@@ -118,13 +103,13 @@ pub(super) struct BulkReplayAnswer {
     #[schema(required = true, example = json!(null))]
     reason: Option<String>,
     /// How many there were at the request.
-    #[schema(example = 12)]
+    #[schema(example = 17)]
     total: i64,
     /// Deliveries queued so far.
     #[schema(example = 12)]
     done: i64,
     /// Left out so far: open by then, there already, or without an event any more.
-    #[schema(example = 0)]
+    #[schema(example = 1)]
     skipped: i64,
     /// Of a replay: what became of the deliveries before.
     #[schema(required = true)]
@@ -136,7 +121,7 @@ pub(super) struct BulkReplayAnswer {
     #[schema(format = DateTime)]
     until: String,
     /// The user who asked for it.
-    #[schema(example = "65a0000000000000000000e5")]
+    #[schema(example = "65a0000000000000000000d4")]
     requested_by: String,
     #[schema(format = DateTime)]
     created_at: String,
@@ -144,7 +129,7 @@ pub(super) struct BulkReplayAnswer {
     finished_at: Option<String>,
 }
 
-impl From<Replay> for BulkReplayAnswer {
+impl From<Replay> for ReplayAnswer {
     fn from(replay: Replay) -> Self {
         Self {
             id: replay.id.to_hex(),
@@ -165,16 +150,6 @@ impl From<Replay> for BulkReplayAnswer {
             finished_at: replay.finished_at.map(show_time),
         }
     }
-}
-
-/// The replay in a path.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path, rename_all = "camelCase")]
-#[allow(dead_code, reason = "describes the parameter; the handlers take the path apart")]
-pub(super) struct ReplayPath {
-    /// The replay's or backfill's id.
-    #[param(example = "65a0000000000000000000d4")]
-    replay_id: String,
 }
 
 /// Reads the fields of both, collecting what is wrong with them.
@@ -206,6 +181,21 @@ impl Reader {
         (since, until)
     }
 
+    fn kinds(&mut self, names: Option<Vec<String>>) -> Vec<EventKind> {
+        let mut kinds = Vec::new();
+        for (at, name) in names.unwrap_or_default().into_iter().enumerate().take(100) {
+            match EventKind::from_name(&name) {
+                Some(kind) if !kinds.contains(&kind) => kinds.push(kind),
+                Some(_) => {}
+                None => {
+                    let known = EventKind::ALL.map(EventKind::name).join(", ");
+                    self.fault(&format!("eventTypes[{at}]"), format!("is none of: {known}"));
+                }
+            }
+        }
+        kinds
+    }
+
     fn finish<T>(self, value: T) -> ApiResult<T> {
         if self.errors.is_empty() { Ok(value) } else { Err(ApiError::invalid(self.errors)) }
     }
@@ -216,14 +206,15 @@ impl Reader {
     post,
     path = "/api/integrations/webhooks/{id}/replay",
     operation_id = "replayDeliveries",
-    tag = "Bulk replays and backfills",
-    summary = "Replay finished deliveries in bulk",
-    description = "Queues those that exist at the request, each once, in the background; open ones are left out. With `dryRun` it only counts.\n\nPermission: an admin of the webhook's group.",
+    tag = "Replays",
+    summary = "Replay many deliveries",
+    description = "Takes dead letters unless told otherwise: those that exist at the request, each once; open ones are left \
+        out. It is done in the background, and can be watched and cancelled.\n\nPermission: an admin of the webhook's group.",
     params(WebhookPath),
-    request_body = BulkReplayInput,
+    request_body = ReplayInput,
     responses(
-        (status = 202, description = "Begun, or counted", body = BulkStarted),
-        (status = 409, description = "A replay of this webhook is under way"),
+        (status = 202, description = "Begun; or, of a dry run, counted", body = StartedAnswer),
+        (status = 409, description = "One of this webhook is under way"),
     ),
 )]
 pub(super) async fn replay(
@@ -231,14 +222,21 @@ pub(super) async fn replay(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: JsonBody,
-) -> ApiResult<(StatusCode, Json<BulkStarted>)> {
+) -> ApiResult<(StatusCode, Json<StartedAnswer>)> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::Without).await?;
-    let input: BulkReplayInput = body.read(&[])?;
+    let input: ReplayInput = body.read(&[])?;
     let now = app.clock.now();
     let mut reader = Reader { now, errors: Vec::new() };
-    let status = input.status.map_or(DeliveryStatus::DeadLetter, DeliveryStatus::from);
+    let status = match input.status.as_deref() {
+        None | Some("dead-letter") => DeliveryStatus::DeadLetter,
+        Some("delivered") => DeliveryStatus::Delivered,
+        Some(_) => {
+            reader.fault("status", "is none of: dead-letter, delivered (what is queued or failed is tried anyway)");
+            DeliveryStatus::DeadLetter
+        }
+    };
     let (since, until) = reader.range(input.since.as_deref(), input.until.as_deref());
-    let event_types = input.event_types.unwrap_or_default();
+    let event_types = reader.kinds(input.event_types);
     let selection = reader.finish(Selection { status, event_types, since, until, without_echoes: false })?;
     let count = replays::count_deliveries(&app.store, &webhook, &selection).await?;
     begin(&app, caller, &webhook, (ReplayKind::Replay, selection), count, input.dry_run).await
@@ -248,15 +246,17 @@ pub(super) async fn replay(
 #[utoipa::path(
     post,
     path = "/api/integrations/webhooks/{id}/backfill",
-    operation_id = "backfillDeliveries",
-    tag = "Bulk replays and backfills",
-    summary = "Deliver events that a webhook never got",
-    description = "Makes deliveries of events of the log, in the background: of a time when it was not there yet, disabled, or asked for other events. With `dryRun` it only counts.\n\nPermission: an admin of the webhook's group.",
+    operation_id = "backfillWebhook",
+    tag = "Replays",
+    summary = "Fetch events that a webhook never got",
+    description = "Makes deliveries of the events of the log for which the webhook has none: those from before it was \
+        created, or from while it was disabled. Done in the background, as a bulk replay is.\n\n\
+        Permission: an admin of the webhook's group.",
     params(WebhookPath),
     request_body = BackfillInput,
     responses(
-        (status = 202, description = "Begun, or counted", body = BulkStarted),
-        (status = 409, description = "A backfill of this webhook is under way"),
+        (status = 202, description = "Begun; or, of a dry run, counted", body = StartedAnswer),
+        (status = 409, description = "One of this webhook is under way"),
     ),
 )]
 pub(super) async fn backfill(
@@ -264,7 +264,7 @@ pub(super) async fn backfill(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: JsonBody,
-) -> ApiResult<(StatusCode, Json<BulkStarted>)> {
+) -> ApiResult<(StatusCode, Json<StartedAnswer>)> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::Without).await?;
     let input: BackfillInput = body.read(&[])?;
     let mut reader = Reader { now: app.clock.now(), errors: Vec::new() };
@@ -272,7 +272,7 @@ pub(super) async fn backfill(
     if input.since.is_none() {
         reader.fault("since", "must be given");
     }
-    let mut event_types = input.event_types.unwrap_or_default();
+    let mut event_types = reader.kinds(input.event_types);
     if let (Some(since), Some(from)) = (since, replays::deliveries_whole_from(&app.store).await?)
         && since < from
         && until > webhook.created_at
@@ -303,9 +303,9 @@ async fn begin(
     (kind, selection): (ReplayKind, Selection),
     Count { count, is_minimum }: Count,
     dry_run: bool,
-) -> ApiResult<(StatusCode, Json<BulkStarted>)> {
+) -> ApiResult<(StatusCode, Json<StartedAnswer>)> {
     let answer =
-        |replay_id| Ok((StatusCode::ACCEPTED, Json(BulkStarted { count, count_is_minimum: is_minimum, replay_id })));
+        |replay_id| Ok((StatusCode::ACCEPTED, Json(StartedAnswer { count, count_is_minimum: is_minimum, replay_id })));
     if dry_run {
         return answer(None);
     }
@@ -351,23 +351,33 @@ fn audit(webhook: &Webhook, caller: Caller, now: DateTime, action: AuditAction, 
     AuditEntry { replay_id: Some(replay), ..AuditEntry::of_webhook(webhook, caller.user, now, action) }
 }
 
+/// A replay in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path, rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the parameter; the handlers take the path apart")]
+pub(super) struct ReplayPath {
+    /// The replay's or backfill's id.
+    #[param(example = "65a0000000000000000000f6")]
+    replay_id: String,
+}
+
 /// `GET …/{id}/replays`: newest first.
 #[utoipa::path(
     get,
     path = "/api/integrations/webhooks/{id}/replays",
     operation_id = "listReplays",
-    tag = "Bulk replays and backfills",
-    summary = "List bulk replays and backfills",
-    description = "Newest first; records are kept for 90 days after their end.\n\nPermission: an admin of the webhook's group.",
+    tag = "Replays",
+    summary = "List a webhook's bulk replays and backfills",
+    description = "Newest first.\n\nPermission: an admin of the webhook's group.",
     params(WebhookPath, PageParameters),
-    responses((status = 200, description = "One page", body = Page<BulkReplayAnswer>)),
+    responses((status = 200, description = "One page", body = Page<ReplayAnswer>)),
 )]
 pub(super) async fn list(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
-) -> ApiResult<Json<Page<BulkReplayAnswer>>> {
+) -> ApiResult<Json<Page<ReplayAnswer>>> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::With).await?;
     let mut query = Query::read(raw.as_deref(), &["cursor", "limit"]);
     let limit = query.limit();
@@ -375,7 +385,7 @@ pub(super) async fn list(
     let list = ListKey::new(&format!("replays/{}", webhook.id), &[]);
     let before = query.text("cursor").map(|cursor| list.open::<ObjectId>(&app.keys, cursor)).transpose()?;
     let found = replays::list(&app.store, &webhook, before, i64::from(limit) + 1).await?;
-    list.page(&app.keys, found, limit, |replay| replay.id, |replay| Ok(BulkReplayAnswer::from(replay))).map(Json)
+    list.page(&app.keys, found, limit, |replay| replay.id, |replay| Ok(ReplayAnswer::from(replay))).map(Json)
 }
 
 /// `GET …/{id}/replays/{replayId}`: how far it is.
@@ -383,17 +393,17 @@ pub(super) async fn list(
     get,
     path = "/api/integrations/webhooks/{id}/replays/{replayId}",
     operation_id = "getReplay",
-    tag = "Bulk replays and backfills",
-    summary = "See how far a bulk replay or backfill is",
+    tag = "Replays",
+    summary = "Get how far a bulk replay or backfill is",
     description = "Permission: an admin of the webhook's group.",
     params(WebhookPath, ReplayPath),
-    responses((status = 200, description = "As it is now", body = BulkReplayAnswer)),
+    responses((status = 200, description = "How far it is", body = ReplayAnswer)),
 )]
 pub(super) async fn get_one(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path((id, replay)): Path<(String, String)>,
-) -> ApiResult<Json<BulkReplayAnswer>> {
+) -> ApiResult<Json<ReplayAnswer>> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::With).await?;
     Ok(Json(find(&app, &webhook, &replay).await?.into()))
 }
@@ -403,12 +413,12 @@ pub(super) async fn get_one(
     delete,
     path = "/api/integrations/webhooks/{id}/replays/{replayId}",
     operation_id = "cancelReplay",
-    tag = "Bulk replays and backfills",
-    summary = "End a bulk replay or backfill",
+    tag = "Replays",
+    summary = "Cancel a bulk replay or backfill",
     description = "What was queued by then stays queued.\n\nPermission: an admin of the webhook's group.",
     params(WebhookPath, ReplayPath),
     responses(
-        (status = 200, description = "As it ended", body = BulkReplayAnswer),
+        (status = 200, description = "How far it came", body = ReplayAnswer),
         (status = 409, description = "It is over already"),
     ),
 )]
@@ -416,7 +426,7 @@ pub(super) async fn cancel(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path((id, replay)): Path<(String, String)>,
-) -> ApiResult<Json<BulkReplayAnswer>> {
+) -> ApiResult<Json<ReplayAnswer>> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::With).await?;
     let replay = find(&app, &webhook, &replay).await?;
     let now = app.clock.now();

@@ -39,7 +39,7 @@ pub(super) struct EventAnswer {
     #[schema(example = 7)]
     sequence: i64,
     /// Who made the change, where it is known.
-    #[schema(required = true, example = "65a0000000000000000000e5")]
+    #[schema(required = true, example = "65a0000000000000000000d4")]
     actor_id: Option<String>,
     /// The task's status after the change.
     #[schema(required = true, example = "Completed")]
@@ -111,7 +111,7 @@ pub(super) struct TraceItem {
     deleted: bool,
     outcome: TraceOutcome,
     /// Why it was not sent.
-    #[schema(required = true, example = json!(null))]
+    #[schema(required = true)]
     reason: Option<NotSent>,
     #[schema(required = true, example = "dlv_d2g3n8o41q00000a9s1t4v6x8z0b2c4d")]
     delivery_id: Option<String>,
@@ -134,13 +134,12 @@ pub(super) struct TraceAnswer {
 
 const PARAMETERS: [&str; 7] = ["groupId", "taskId", "eventType", "since", "until", "cursor", "limit"];
 
-/// The filters of the list.
+/// Which events a list shows.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 #[allow(dead_code, reason = "describes the parameters; `Query` reads them")]
-pub(super) struct ListParameters {
-    /// Only those of this group.
-    #[param(example = "65a0000000000000000000a1")]
+struct ListParameters {
+    /// Only those of this group; left out: of every group that the caller administers.
     group_id: Option<String>,
     /// Only those of this task.
     task_id: Option<String>,
@@ -154,11 +153,11 @@ pub(super) struct ListParameters {
     until: Option<String>,
 }
 
-/// The event in a path.
+/// An event in a path.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path, rename_all = "camelCase")]
 #[allow(dead_code, reason = "describes the parameter; the handler takes the path apart")]
-pub(super) struct EventPath {
+struct EventPath {
     /// The event's id.
     #[param(example = "evt_d2g3n8o41q00000f5h7j9k1m3p5r7t9v")]
     event_id: String,
@@ -169,9 +168,9 @@ pub(super) struct EventPath {
     get,
     path = "/api/integrations/task-events",
     operation_id = "listTaskEvents",
-    tag = "Event log",
+    tag = "Events",
     summary = "List the events of tasks",
-    description = "Newest first: what happened, whether or not a webhook asked for it.\n\n\
+    description = "The event log, newest first.\n\n\
         Permission: an admin of `groupId`; without it, everybody sees those of the groups they administer.",
     params(ListParameters, PageParameters),
     responses((status = 200, description = "One page", body = Page<EventAnswer>)),
@@ -203,12 +202,12 @@ pub(super) async fn list(
     get,
     path = "/api/integrations/task-events/{eventId}/trace",
     operation_id = "traceTaskEvent",
-    tag = "Event log",
-    summary = "Trace an event: which webhooks got it, and why the others did not",
-    description = "One item for each webhook that the group has or had. `not-sent` has a `reason`, as of the event; \
-        `expired` is one whose delivery is past its retention.\n\nPermission: an admin of the event's group.",
+    tag = "Events",
+    summary = "Trace an event",
+    description = "For each webhook of the group: what became of the event, and why.\n\n\
+        Permission: an admin of the event's group.",
     params(EventPath),
-    responses((status = 200, description = "The event, and what became of it", body = TraceAnswer)),
+    responses((status = 200, description = "The event and what became of it", body = TraceAnswer)),
 )]
 pub(super) async fn trace(
     caller: Caller,

@@ -1,9 +1,9 @@
 //! Webhooks: create, list, get, change, delete.
 
-mod answer;
-mod input;
+pub(super) mod answer;
+pub(super) mod input;
 mod schema;
-mod sealed;
+pub(super) mod sealed;
 mod target_headers;
 
 use std::sync::Arc;
@@ -18,8 +18,11 @@ use rand::Rng;
 use secrecy::SecretString;
 use utoipa::IntoParams;
 
+pub(super) use self::input::secret_fault;
+
 use self::answer::WebhookAnswer;
 use self::input::{Checked, SecretChange, WebhookInput};
+pub(super) use self::schema::with_passed_over;
 use self::schema::{NewWebhook, WebhookChange};
 use super::App;
 use super::auth::Caller;
@@ -32,7 +35,7 @@ use crate::model::{AuditAction, AuditEntry, DisabledReason, DocId, Webhook};
 use crate::store::webhooks::{self, Deleted, Inserted, PER_GROUP_MAX, Replaced};
 
 /// How often a change without `If-Match` is made anew on a version that came in between: with the pauses, about 2 s.
-const CHANGE_TRIES: u32 = 12;
+pub(super) const CHANGE_TRIES: u32 = 12;
 
 /// Lets another's change become one that a read of the majority shows: until then it is only met, not seen.
 async fn let_it_settle(tries: u32) {
@@ -96,7 +99,7 @@ pub(super) async fn list(
     let found = webhooks::list(&app.store, &groups, before, i64::from(limit) + 1).await?;
     let ids: Vec<_> = found.iter().map(|webhook| webhook.id).collect();
     let health = webhooks::health(&app.store, &ids).await?;
-    let show = |webhook: Webhook| WebhookAnswer::new(&app.keys, &webhook, health.get(&webhook.id));
+    let show = |webhook: Webhook| WebhookAnswer::new(&app, &webhook, health.get(&webhook.id));
     list.page(&app.keys, found, limit, |webhook| webhook.id, show).map(Json)
 }
 
@@ -278,7 +281,7 @@ async fn answer(
     new_secret: Option<&SecretString>,
 ) -> ApiResult<Response> {
     let health = webhooks::health(&app.store, &[webhook.id]).await?;
-    let shown = WebhookAnswer::new(&app.keys, webhook, health.get(&webhook.id))?.with_secret(new_secret);
+    let shown = WebhookAnswer::new(app, webhook, health.get(&webhook.id))?.with_secret(new_secret);
     Ok((status, [(header::ETAG, etag(webhook.revision))], Json(shown)).into_response())
 }
 
@@ -309,12 +312,12 @@ impl Change {
             SecretChange::Keep => {}
             SecretChange::Rotate => {
                 let secret = wanted.secret.clone().unwrap_or_else(crate::secrets::generate_signing_secret);
-                sealed::rotate(&app.keys, &mut webhook, &secret, now)?;
+                sealed::rotate(&app.keys, &mut webhook, &secret, now, app.rotation_overlap)?;
                 new_secret = Some(secret);
                 actions.push(AuditAction::SecretRotated);
             }
             SecretChange::Finalize => {
-                sealed::finalize(&mut webhook)?;
+                sealed::finalize(&mut webhook, now)?;
                 actions.push(AuditAction::RotationFinalized);
             }
         }

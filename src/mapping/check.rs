@@ -3,6 +3,7 @@
 use super::path::Path;
 use super::shape::{Profile, Stored};
 use super::value::FieldType;
+use super::written::{Source, WriterShape, Written};
 use crate::model::EventKind;
 
 /// Why a mapping cannot be used.
@@ -54,6 +55,9 @@ pub(super) fn validate(profile: &Profile) -> Result<(), MappingError> {
         }
         rule.explains.iter().try_for_each(|name| names_field(format!("rules[{at}].explains"), name))?;
     }
+    if let Some(shape) = &profile.writer {
+        writer(profile, shape)?;
+    }
     let Some(history) = &profile.history else { return Ok(()) };
     for (action, names) in &history.fits {
         let key = format!("history.fits.{action}");
@@ -62,9 +66,12 @@ pub(super) fn validate(profile: &Profile) -> Result<(), MappingError> {
         }
         names.iter().filter(|name| *name != "*").try_for_each(|name| names_field(key.clone(), name))?;
     }
-    for action in history.tells.keys() {
+    for (action, event) in &history.tells {
         if !history.actions.contains(action) {
             return wrong(format!("history.tells.{action}"), "is not one of history.actions".into());
+        }
+        if !EventKind::ALL.contains(event) {
+            return wrong(format!("history.tells.{action}"), "takes an event of a task".into());
         }
     }
     history
@@ -119,6 +126,44 @@ fn paths(profile: &Profile) -> Result<(), MappingError> {
     profile.task.created_by.iter().enumerate().try_for_each(|(at, path)| plain(format!("task.created_by[{at}]"), path))
 }
 
+/// What `[writer]` writes must be known, and what reads must be able to read it.
+fn writer(profile: &Profile, shape: &WriterShape) -> Result<(), MappingError> {
+    for (list, fields) in shape.lists() {
+        let known = |name: &str| match list {
+            "writer.categories.fields" => ["name", "icon", "color"].contains(&name),
+            _ => profile.task.fields.iter().any(|field| field.name == name),
+        };
+        for (at, Written { path, from, constant }) in fields.iter().enumerate() {
+            let key = |part: &str| format!("{list}[{at}].{part}");
+            if Path::parse(path).is_none() || path.contains("[]") {
+                return wrong(key("path"), format!("{path:?} is not a path: names joined by dots"));
+            }
+            match (from, constant) {
+                (Some(Source::Field(name)), None) if !known(name) => {
+                    return wrong(key("from"), format!("{name:?} is none of the fields that can be given"));
+                }
+                (Some(_), None) | (None, Some(_)) => {}
+                _ => return wrong(format!("{list}[{at}]"), "takes either from or constant".into()),
+            }
+        }
+    }
+    let Some(history) = profile.history.as_ref().filter(|_| !shape.row.is_empty()) else { return Ok(()) };
+    let deeds = &shape.deeds;
+    for (key, name) in [
+        ("created", &deeds.created),
+        ("edited", &deeds.edited),
+        ("status", &deeds.status),
+        ("assignee", &deeds.assignee),
+        ("approved", &deeds.approved),
+        ("rejected", &deeds.rejected),
+    ] {
+        if !history.actions.contains(name) {
+            return wrong(format!("writer.deeds.{key}"), "is not one of history.actions".into());
+        }
+    }
+    Ok(())
+}
+
 fn wrong<T>(key: String, why: String) -> Result<T, MappingError> {
     Err(MappingError::Key { key, why })
 }
@@ -153,6 +198,10 @@ mod tests {
         assert!(refusal("path = \"Name\"", "path = \"names[]\"").contains("task.fields[0].path"));
         assert!(refusal("Updated = [", "Changed = [").contains("history.fits.Changed"));
         assert!(refusal("group = \"GroupId\"", "").contains("group"));
+        assert!(refusal("from = \"$userText\"", "from = \"$users\"").contains("writer.task[12].from"));
+        assert!(refusal("from = \"dueAt\"", "from = \"due\"").contains("writer.task[9].from"));
+        assert!(refusal("constant = 1 }", "from = \"$id\", constant = 1 }").contains("writer.categories.fields[8]"));
+        assert!(refusal("edited = \"Updated\"", "edited = \"Edited\"").contains("writer.deeds.edited"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::value::FieldType;
+use super::written::WriterShape;
 use crate::model::EventKind;
 
 /// Where a tracked field may be shown.
@@ -203,4 +204,6 @@ pub struct Profile {
     pub swap_requests: Option<SwapRequestShape>,
     /// Groups.
     pub groups: GroupShape,
+    /// How inbound calls write for the service; without it there are none.
+    pub writer: Option<WriterShape>,
 }

@@ -72,6 +72,12 @@ impl Value {
         }
     }
 
+    /// Whether it is this text.
+    #[must_use]
+    pub fn is_text(&self, text: &str) -> bool {
+        matches!(self, Self::Text(own) if **own == *text)
+    }
+
     /// Reads a value back as a snapshot keeps it.
     #[must_use]
     pub fn from_snapshot(raw: RawBsonRef<'_>) -> Self {

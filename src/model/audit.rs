@@ -2,6 +2,7 @@
 
 use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{DeliveryId, DisabledReason, DocId, Webhook};
 
@@ -9,7 +10,7 @@ use super::{DeliveryId, DisabledReason, DocId, Webhook};
 pub const SYSTEM: &str = "system";
 
 /// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum AuditAction {
     /// A webhook was made.
     #[serde(rename = "webhook.created")]
@@ -29,9 +30,24 @@ pub enum AuditAction {
     /// A webhook was deleted.
     #[serde(rename = "webhook.deleted")]
     WebhookDeleted,
+    /// The group's alert address was set, changed or removed.
+    #[serde(rename = "settings.updated")]
+    SettingsUpdated,
     /// A finished delivery was queued again.
     #[serde(rename = "delivery.replayed")]
     DeliveryReplayed,
+    /// The group's inbound integration was set up.
+    #[serde(rename = "inbound.created")]
+    InboundCreated,
+    /// Fields of it were changed.
+    #[serde(rename = "inbound.updated")]
+    InboundUpdated,
+    /// It got a new secret; the old one is taken too until the rotation is finalized.
+    #[serde(rename = "inbound.secret-rotated")]
+    InboundSecretRotated,
+    /// Its old secret was given up.
+    #[serde(rename = "inbound.rotation-finalized")]
+    InboundRotationFinalized,
     /// Finished deliveries are queued again, as many as fit a selection.
     #[serde(rename = "webhook.replay-started")]
     ReplayStarted,
@@ -81,14 +97,20 @@ impl AuditEntry {
     /// That `actor` did this to a webhook. Its number in the group is given when it is appended.
     #[must_use]
     pub fn of_webhook(webhook: &Webhook, actor: DocId, at: DateTime, action: AuditAction) -> Self {
+        Self { webhook_id: Some(webhook.id), ..Self::of_group(webhook.group_id.clone(), actor, at, action) }
+    }
+
+    /// That `actor` did this to what a group has one of.
+    #[must_use]
+    pub fn of_group(group: DocId, actor: DocId, at: DateTime, action: AuditAction) -> Self {
         Self {
             id: ObjectId::new(),
-            group_id: webhook.group_id.clone(),
+            group_id: group,
             sequence: 0,
             at,
             actor_id: actor,
             action,
-            webhook_id: Some(webhook.id),
+            webhook_id: None,
             delivery_id: None,
             replay_id: None,
             reason: None,

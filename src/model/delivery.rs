@@ -165,6 +165,9 @@ pub struct Delivery {
     /// The last attempt's reason, or why it was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
+    /// Notices only: the body, which for all others stands with the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// The attempts, oldest first, at most [`ATTEMPT_LOG_LENGTH`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<Attempt>,
@@ -198,6 +201,7 @@ impl Delivery {
             response_status: None,
             duration_ms: None,
             error_message: None,
+            body: None,
             log: Vec::new(),
         }
     }

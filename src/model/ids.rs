@@ -205,6 +205,13 @@ impl DeliveryId {
         Self(ordered_id("dlv_", time, &[event.as_str().as_bytes(), &webhook.bytes()]))
     }
 
+    /// The id of a notice's delivery to `webhook`: no range over the deliveries of task events holds it.
+    #[must_use]
+    pub fn of_notice(notice: &EventId, webhook: ObjectId) -> Self {
+        let time = notice.time().unwrap_or(Timestamp { time: 0, increment: 0 });
+        Self(ordered_id("ntc_", time, &[notice.as_str().as_bytes(), &webhook.bytes()]))
+    }
+
     /// The cluster time of the event, which the id begins with; `None` if the text is not an id of ours.
     #[must_use]
     pub fn time(&self) -> Option<Timestamp> {

@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 
 use super::{DocId, EventId, PayloadSummary};
 
-/// The six lifecycle events, in the order in which several events of one change are told.
+/// What a delivery tells: one of the six lifecycle events, in the order in which several events of one change are told; or a
+/// notice about a webhook, which goes to its group's alert address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub enum EventKind {
     /// A task was inserted, or upserted by a replace.
@@ -27,12 +28,28 @@ pub enum EventKind {
     /// Any other change of a tracked field.
     #[serde(rename = "task.updated")]
     Updated,
+    /// A webhook's deliveries have been failing for a while.
+    #[serde(rename = "webhook.failing")]
+    WebhookFailing,
+    /// Taskwire disabled a webhook by itself.
+    #[serde(rename = "webhook.disabled")]
+    WebhookDisabled,
+    /// A webhook that was told to be failing got a delivery through.
+    #[serde(rename = "webhook.recovered")]
+    WebhookRecovered,
+    /// Deliveries of a webhook were given up.
+    #[serde(rename = "delivery.dead-letter")]
+    DeadLetter,
 }
 
 impl EventKind {
-    /// All kinds, in order.
+    /// The six lifecycle events, in order.
     pub const ALL: [Self; 6] =
         [Self::Created, Self::Completed, Self::Approved, Self::Rejected, Self::Swapped, Self::Updated];
+
+    /// The notices about webhooks.
+    pub const NOTICES: [Self; 4] =
+        [Self::WebhookFailing, Self::WebhookDisabled, Self::WebhookRecovered, Self::DeadLetter];
 
     /// The name partners see.
     #[must_use]
@@ -44,13 +61,31 @@ impl EventKind {
             Self::Rejected => "task.rejected",
             Self::Swapped => "task.swapped",
             Self::Updated => "task.updated",
+            Self::WebhookFailing => "webhook.failing",
+            Self::WebhookDisabled => "webhook.disabled",
+            Self::WebhookRecovered => "webhook.recovered",
+            Self::DeadLetter => "delivery.dead-letter",
+        }
+    }
+
+    /// The switch of a webhook's `events` that lets it through; notices have none.
+    #[must_use]
+    pub const fn filter_key(self) -> Option<&'static str> {
+        match self {
+            Self::Created => Some("taskCreated"),
+            Self::Completed => Some("taskCompleted"),
+            Self::Approved => Some("taskApproved"),
+            Self::Rejected => Some("taskRejected"),
+            Self::Swapped => Some("taskSwapped"),
+            Self::Updated => Some("taskUpdated"),
+            Self::WebhookFailing | Self::WebhookDisabled | Self::WebhookRecovered | Self::DeadLetter => None,
         }
     }
 
     /// The kind with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        Self::ALL.into_iter().chain(Self::NOTICES).find(|kind| kind.name() == name)
     }
 }
 

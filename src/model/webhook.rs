@@ -7,7 +7,7 @@ use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{DocId, EventKind, Stops};
+use super::{Alert, DocId, EventKind, Stops};
 use crate::secrets::Sealed;
 
 /// Which events a webhook wants.
@@ -46,6 +46,11 @@ impl EventFilter {
             EventKind::Rejected => self.task_rejected,
             EventKind::Swapped => self.task_swapped,
             EventKind::Updated => self.task_updated,
+            // These go to the group's alert address, and to no webhook.
+            EventKind::WebhookFailing
+            | EventKind::WebhookDisabled
+            | EventKind::WebhookRecovered
+            | EventKind::DeadLetter => false,
         }
     }
 }
@@ -122,6 +127,14 @@ pub struct SecretState {
     pub rotation_expires_at: Option<DateTime>,
 }
 
+impl SecretState {
+    /// Whether a rotation is open at `now`: the previous secret signs too.
+    #[must_use]
+    pub fn is_rotating(&self, now: DateTime) -> bool {
+        self.previous.is_some() && self.rotation_expires_at.is_none_or(|expires| now < expires)
+    }
+}
+
 /// One document of `webhookConfigs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -161,6 +174,9 @@ pub struct Webhook {
     /// When it was disabled, so far.
     #[serde(default, skip_serializing_if = "Stops::is_empty")]
     pub stops: Stops,
+    /// Makes it its group's alert address: it hears notices, and no list of webhooks shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Alert>,
     /// Counts writes of this document, from 1; the `ETag`.
     pub revision: i64,
     /// When it was created.

@@ -1,12 +1,15 @@
 //! `integrationAudit`.
 
+use std::time::Duration;
+
 use bson::{Document, doc};
+use futures::TryStreamExt;
 use mongodb::ClientSession;
 use mongodb::error::Result;
 use mongodb::options::FindOneOptions;
 
 use super::{Store, names};
-use crate::model::AuditEntry;
+use crate::model::{AuditEntry, DocId};
 
 /// Appends entries of one group, numbering them on from the group's last, in the transaction that makes the change they
 /// tell of. The numbers are unique, so two changes of a group at once take turns: what one transaction counted or read
@@ -29,4 +32,18 @@ pub async fn append(store: &Store, session: &mut ClientSession, mut entries: Vec
     }
     store.collection::<AuditEntry>(names::AUDIT).insert_many(entries).session(session).await?;
     Ok(())
+}
+
+/// A group's entries before the one numbered `before`, newest first; at most `limit`.
+///
+/// # Errors
+/// The driver's error.
+pub async fn list(store: &Store, group: &DocId, before: Option<i64>, limit: i64) -> Result<Vec<AuditEntry>> {
+    let mut filter = doc! { "groupId": group.clone() };
+    if let Some(before) = before {
+        filter.insert("sequence", doc! { "$lt": before });
+    }
+    let entries = store.collection::<AuditEntry>(names::AUDIT);
+    let found = entries.find(filter).sort(doc! { "sequence": -1 }).limit(limit);
+    found.max_time(Duration::from_secs(10)).await?.try_collect().await
 }

@@ -3,11 +3,13 @@
 //! A document (`_id`: the webhook's id; times are server time) holds `lastSuccessAt`; `lastFailureAt` and `lastError` (a
 //! short reason without URL, secret or body) of the last failed attempt; and, absent while healthy, `failingSince`: the first
 //! failed attempt since the last success; pauses are left out of it, and enabling the webhook ends it. `clockAt` is the number of the last of its stops by
-//! which the waiting rows' retry clocks were moved.
+//! which the waiting rows' retry clocks were moved. `toldFailing` is when the group's alert address was told of the failing
+//! (or would have been, if there were one); `deadLetters` is what was given up since it was last told of that.
 
 use bson::{DateTime, Document, doc, oid::ObjectId};
 use futures::TryStreamExt;
 use mongodb::ClientSession;
+use serde::{Deserialize, Serialize};
 
 use super::{Store, names};
 use crate::model::WebhookHealth;
@@ -19,6 +21,26 @@ pub struct HealthChange {
     last_failure: Option<(DateTime, String)>,
     /// First failure since the last success of this interval, or of the interval.
     failing_since: Option<DateTime>,
+    /// What was given up.
+    dead: Option<DeadLetters>,
+}
+
+/// Deliveries of one webhook that were given up and of which its group was not told yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetters {
+    /// How many.
+    pub count: i64,
+    /// When the first was given up. Server time.
+    pub since: DateTime,
+    /// When the last was.
+    pub until: DateTime,
+    /// When the first of them was made.
+    pub first_made: DateTime,
+    /// When the last of them was made.
+    pub last_made: DateTime,
+    /// Why the last was given up.
+    pub reason: String,
 }
 
 impl HealthChange {
@@ -32,6 +54,22 @@ impl HealthChange {
     pub fn failed(&mut self, at: DateTime, reason: impl FnOnce() -> String) {
         self.failing_since.get_or_insert(at);
         self.last_failure = Some((at, reason()));
+    }
+
+    /// Adds a delivery that was given up at `at`, made at `made`.
+    pub fn given_up(&mut self, at: DateTime, made: DateTime, reason: &str) {
+        let dead = self.dead.get_or_insert_with(|| DeadLetters {
+            count: 0,
+            since: at,
+            until: at,
+            first_made: made,
+            last_made: made,
+            reason: String::new(),
+        });
+        dead.count += 1;
+        dead.until = at;
+        (dead.first_made, dead.last_made) = (dead.first_made.min(made), dead.last_made.max(made));
+        reason.clone_into(&mut dead.reason);
     }
 
     /// Whether the last attempt failed.
@@ -53,8 +91,23 @@ impl HealthChange {
             (Some(since), Some(_)) => set.insert("failingSince", since),
             // Another process may know of an earlier failure.
             (Some(since), None) => set.insert("failingSince", doc! { "$ifNull": ["$failingSince", since] }),
-            (None, _) => set.insert("failingSince", "$$REMOVE"),
+            (None, Some(_)) => set.insert("failingSince", "$$REMOVE"),
+            (None, None) => None,
         };
+        if let Some(dead) = &self.dead {
+            let or = |field: &str, value: DateTime| doc! { "$ifNull": [format!("$deadLetters.{field}"), value] };
+            set.insert(
+                "deadLetters",
+                doc! {
+                    "count": { "$add": [{ "$ifNull": ["$deadLetters.count", 0i64] }, dead.count] },
+                    "since": or("since", dead.since),
+                    "until": dead.until,
+                    "firstMade": { "$min": [or("firstMade", dead.first_made), dead.first_made] },
+                    "lastMade": { "$max": [or("lastMade", dead.last_made), dead.last_made] },
+                    "reason": { "$literal": &dead.reason },
+                },
+            );
+        }
         vec![doc! { "$set": set }]
     }
 }
@@ -85,7 +138,10 @@ pub async fn forget_failures(
     webhook: ObjectId,
 ) -> mongodb::error::Result<()> {
     let health = store.collection::<Document>(names::WEBHOOK_HEALTH);
-    health.update_one(doc! { "_id": webhook }, doc! { "$unset": { "failingSince": "" } }).session(session).await?;
+    health
+        .update_one(doc! { "_id": webhook }, doc! { "$unset": { "failingSince": "", "toldFailing": "" } })
+        .session(session)
+        .await?;
     Ok(())
 }
 
@@ -140,6 +196,17 @@ pub async fn set_clock(store: &Store, webhook: ObjectId, n: i64) -> mongodb::err
     let health = store.collection::<Document>(names::WEBHOOK_HEALTH);
     health.update_one(doc! { "_id": webhook }, doc! { "$max": { "clockAt": n } }).upsert(true).await?;
     Ok(())
+}
+
+/// Webhooks whose last attempt failed; at most `limit`.
+///
+/// # Errors
+/// The driver's error.
+pub async fn failing(store: &Store, limit: i64) -> mongodb::error::Result<Vec<ObjectId>> {
+    let health = store.collection::<Document>(names::WEBHOOK_HEALTH);
+    let found = health.find(doc! { "failingSince": { "$exists": true } }).projection(doc! { "_id": 1 }).limit(limit);
+    let found: Vec<Document> = found.await?.try_collect().await?;
+    Ok(found.iter().filter_map(|health| health.get_object_id("_id").ok()).collect())
 }
 
 #[cfg(test)]

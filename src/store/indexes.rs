@@ -30,7 +30,7 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
             .build()
     };
     let list_key = doc! { "groupId": 1, "webhookId": 1, "createdAt": -1, "_id": -1 };
-    let indexes: [(&str, Vec<IndexModel>); 11] = [
+    let indexes: [(&str, Vec<IndexModel>); 14] = [
         (names::WEBHOOKS, vec![plain(doc! { "groupId": 1 }), plain(doc! { "updatedAt": 1 })]),
         (
             names::DELIVERIES,
@@ -62,6 +62,13 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
         (names::EVENTS, vec![plain(doc! { "groupId": 1, "_id": -1 }), plain(doc! { "taskId": 1, "_id": -1 })]),
         (names::MUTES, vec![at_expiry(Document::new())]),
         (names::WEBHOOK_VERSIONS, vec![plain(doc! { "webhookId": 1, "at.t": -1, "at.i": -1, "at.n": -1 })]),
+        // Whose group is to be told something: failing, told of that, or with deliveries given up. Each is small.
+        (
+            names::WEBHOOK_HEALTH,
+            ["failingSince", "toldFailing", "deadLetters.since"]
+                .map(|field| named(doc! { field: 1 }, field, doc! { field: { "$exists": true } }))
+                .to_vec(),
+        ),
         (
             names::REPLAYS,
             vec![
@@ -73,8 +80,10 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
         (names::STATS, vec![plain(doc! { "groupId": 1, "hour": 1 }), at_expiry(Document::new())]),
         // What is aside, in the order of the stream; and its count.
         (names::QUARANTINE, vec![plain(doc! { "status": 1, "clusterTime": 1, "_id": 1 })]),
-        (names::RECEIPTS, vec![at_expiry(Document::new())]),
+        (names::INBOUND, vec![unique(doc! { "groupId": 1 })]),
+        (names::RECEIPTS, vec![at_expiry(Document::new()), plain(doc! { "integrationId": 1, "at": -1, "_id": -1 })]),
         (names::GAPS, vec![at_expiry(Document::new())]),
+        (names::IDEMPOTENCY, vec![at_expiry(Document::new())]),
         // Each group's audit is numbered without holes; the index makes two changes at once take turns.
         (names::AUDIT, vec![unique(doc! { "groupId": 1, "sequence": -1 })]),
     ];

@@ -89,11 +89,16 @@ async fn abort(session: &mut ClientSession) {
 }
 
 fn may_be_repeated(error: &Error) -> bool {
+    is_duplicate(error) || error.contains_label(TRANSIENT_TRANSACTION_ERROR)
+}
+
+/// Whether a document of this key stands already.
+pub(super) fn is_duplicate(error: &Error) -> bool {
     const DUPLICATE_KEY: i32 = 11000;
-    let duplicate = match *error.kind {
+    match *error.kind {
         ErrorKind::Write(WriteFailure::WriteError(ref write)) => write.code == DUPLICATE_KEY,
+        ErrorKind::InsertMany(ref many) => many.write_errors.iter().flatten().any(|write| write.code == DUPLICATE_KEY),
         ErrorKind::Command(ref command) => command.code == DUPLICATE_KEY,
         _ => false,
-    };
-    duplicate || error.contains_label(TRANSIENT_TRANSACTION_ERROR)
+    }
 }

@@ -11,7 +11,7 @@ use mongodb::ClientSession;
 use mongodb::error::Result;
 
 use super::{Store, names};
-use crate::model::{AuditEntry, DocId, Webhook, WebhookHealth};
+use crate::model::{AuditEntry, Delivery, DocId, Webhook, WebhookHealth};
 use crate::store::transaction::{Verdict, in_transaction};
 
 /// How many webhooks a group may have, deleted ones not counted.
@@ -23,9 +23,9 @@ const READ_MAX: Duration = Duration::from_secs(10);
 /// Which webhooks a search takes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
-    /// Those that are not deleted.
+    /// Those that are not deleted, and are no alert address.
     Without,
-    /// All.
+    /// All, alert addresses too: whatever has a log.
     With,
 }
 
@@ -43,7 +43,7 @@ pub enum Replaced {
 pub enum Inserted {
     /// The webhook stands.
     Done,
-    /// The group has [`PER_GROUP_MAX`] already: nothing was written.
+    /// The group has [`PER_GROUP_MAX`] already, or an alert address: nothing was written.
     GroupIsFull,
 }
 
@@ -55,6 +55,7 @@ pub async fn find(store: &Store, id: ObjectId, groups: &[DocId], deleted: Delete
     let mut filter = doc! { "_id": id, "groupId": { "$in": groups } };
     if deleted == Deleted::Without {
         filter.insert("deletedAt", doc! { "$exists": false });
+        filter.insert("alert", doc! { "$exists": false });
     }
     store.collection(names::WEBHOOKS).find_one(filter).max_time(READ_MAX).await
 }
@@ -64,7 +65,8 @@ pub async fn find(store: &Store, id: ObjectId, groups: &[DocId], deleted: Delete
 /// # Errors
 /// The driver's error.
 pub async fn list(store: &Store, groups: &[DocId], before: Option<ObjectId>, limit: i64) -> Result<Vec<Webhook>> {
-    let mut filter = doc! { "groupId": { "$in": groups }, "deletedAt": { "$exists": false } };
+    let mut filter =
+        doc! { "groupId": { "$in": groups }, "deletedAt": { "$exists": false }, "alert": { "$exists": false } };
     if let Some(before) = before {
         filter.insert("_id", doc! { "$lt": before });
     }
@@ -73,13 +75,23 @@ pub async fn list(store: &Store, groups: &[DocId], before: Option<ObjectId>, lim
     found.max_time(READ_MAX).await?.try_collect().await
 }
 
-/// Every webhook of a group, deleted ones too, newest first.
+/// The alert addresses of these groups; a group has one at most.
+///
+/// # Errors
+/// The driver's error.
+pub async fn alerts(store: &Store, groups: &[DocId]) -> Result<Vec<Webhook>> {
+    let filter = doc! { "groupId": { "$in": groups }, "deletedAt": { "$exists": false }, "alert": { "$exists": true } };
+    store.collection(names::WEBHOOKS).find(filter).max_time(READ_MAX).await?.try_collect().await
+}
+
+/// Every webhook of a group, deleted ones too but no alert address, newest first.
 ///
 /// # Errors
 /// The driver's error.
 pub async fn all_of_group(store: &Store, group: &DocId) -> Result<Vec<Webhook>> {
     let webhooks = store.collection(names::WEBHOOKS);
-    let found = webhooks.find(doc! { "groupId": group.clone() }).sort(doc! { "_id": -1 });
+    let found =
+        webhooks.find(doc! { "groupId": group.clone(), "alert": { "$exists": false } }).sort(doc! { "_id": -1 });
     found.max_time(READ_MAX).await?.try_collect().await
 }
 
@@ -102,9 +114,11 @@ pub async fn insert(store: &Store, webhook: &Webhook, audit: &AuditEntry) -> Res
     in_transaction(store, |session| {
         let (store, webhook, audit) = (store.clone(), webhook.clone(), audit.clone());
         Box::pin(async move {
-            let there = doc! { "groupId": webhook.group_id.clone(), "deletedAt": { "$exists": false } };
+            let (is_alert, most) = (webhook.alert.is_some(), if webhook.alert.is_some() { 1 } else { PER_GROUP_MAX });
+            let mut there = doc! { "groupId": webhook.group_id.clone(), "deletedAt": { "$exists": false } };
+            there.insert("alert", doc! { "$exists": is_alert });
             let webhooks = store.collection::<Webhook>(names::WEBHOOKS);
-            if webhooks.count_documents(there).session(&mut *session).await? >= PER_GROUP_MAX {
+            if webhooks.count_documents(there).session(&mut *session).await? >= most {
                 return Ok(Verdict::Abort(Inserted::GroupIsFull));
             }
             // Makes changes of one group take turns, so that the count above still holds at the commit.
@@ -122,14 +136,30 @@ pub async fn insert(store: &Store, webhook: &Webhook, audit: &AuditEntry) -> Res
 /// # Errors
 /// The driver's error.
 pub async fn replace(store: &Store, webhook: &Webhook, audit: &[AuditEntry]) -> Result<Replaced> {
+    replace_and_tell(store, webhook, audit, None).await
+}
+
+/// The same, and queues a notice of it.
+///
+/// # Errors
+/// The driver's error.
+pub async fn replace_and_tell(
+    store: &Store,
+    webhook: &Webhook,
+    audit: &[AuditEntry],
+    notice: Option<&Delivery>,
+) -> Result<Replaced> {
     in_transaction(store, |session| {
-        let (store, webhook, audit) = (store.clone(), webhook.clone(), audit.to_vec());
+        let (store, webhook, audit, notice) = (store.clone(), webhook.clone(), audit.to_vec(), notice.cloned());
         Box::pin(async move {
             if !swap(&store, session, &webhook).await? {
                 return Ok(Verdict::Abort(Replaced::ChangedMeanwhile));
             }
             if webhook.is_just_enabled() {
                 super::health::forget_failures(&store, session, webhook.id).await?;
+            }
+            if let Some(notice) = notice {
+                store.collection::<Delivery>(names::DELIVERIES).insert_one(notice).session(&mut *session).await?;
             }
             super::audit::append(&store, session, audit).await?;
             Ok(Verdict::Commit(Replaced::Done))

@@ -18,6 +18,7 @@ use taskwire::store::{ServerClock, Store, connect, ensure_indexes, names};
 use tower::ServiceExt;
 
 pub const JWT_SECRET: &str = "a-secret-for-these-tests-alone";
+pub const MASTER_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 pub const WEBHOOKS: &str = "/api/integrations/webhooks";
 pub const EVENTS: &str = "/api/integrations/task-events";
 
@@ -71,27 +72,26 @@ impl Drop for Api {
 impl Api {
     /// Needs a runtime of several threads, for the drop.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With further settings.
+    pub async fn start_with(more: &[(&str, &str)]) -> Self {
         let uri = std::env::var("TASKWIRE_TEST_MONGODB_URI")
             .expect("TASKWIRE_TEST_MONGODB_URI must name a replica set for tests");
-        Self::start_at(&uri).await
+        Self::start_at(&uri, more).await
+    }
+
+    /// With further settings, and the targets on this machine.
+    pub async fn start_with_local_targets(more: &[(&str, &str)]) -> Self {
+        let local = [("target_allowlist", "127.0.0.0/8"), ("allow_http_targets", "true")];
+        Self::start_with(&[&local, more].concat()).await
     }
 
     /// On a database of its own of the replica set at `uri`.
-    pub async fn start_at(uri: &str) -> Self {
-        let database = format!("tw_api_{}", ObjectId::new().to_hex());
-        let source = Source::from_pairs(&[
-            ("mongodb_uri", uri),
-            ("database", &database),
-            ("master_key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="),
-            ("jwt_secret", JWT_SECRET),
-        ])
-        .expect("pairs");
-        let settings = ApiSettings::read(&source).expect("settings");
-        let app_name = database.clone();
-        let store = connect(&settings.common.mongo, &app_name).await.expect("a replica set");
-        ensure_indexes(&store).await.expect("indexes");
-        let clock = ServerClock::calibrated(&store.db).await.expect("the server's time");
-        let app = App::new(&settings, store.clone(), clock).expect("an app");
+    pub async fn start_at(uri: &str, more: &[(&str, &str)]) -> Self {
+        let app_name = format!("tw_api_{}", ObjectId::new().to_hex());
+        let (router, store) = open(uri, &app_name, MASTER_KEY, more).await;
         let [group_a, group_b, admin_a, admin_b, member_a] = [(); 5].map(|()| ObjectId::new());
         let groups = [
             doc! { "_id": group_a, "createdBy": admin_b, "members": [
@@ -100,8 +100,15 @@ impl Api {
             doc! { "_id": group_b, "createdBy": admin_a, "members": [{ "userId": admin_b, "role": "Admin" }] },
         ];
         store.collection::<Document>("groups").insert_many(groups).await.expect("groups");
-        let router = router(app, Router::new());
         Self { router, store, app_name, group_a, group_b, admin_a, admin_b, member_a }
+    }
+
+    /// Another process on the same database, with this master key.
+    pub async fn with_master_key(&self, key: &str) -> Self {
+        let uri = std::env::var("TASKWIRE_TEST_MONGODB_URI").expect("as at the start");
+        let (router, store) = open(&uri, &self.app_name, key, &[]).await;
+        let Self { group_a, group_b, admin_a, admin_b, member_a, .. } = *self;
+        Self { router, store, app_name: self.app_name.clone(), group_a, group_b, admin_a, admin_b, member_a }
     }
 
     /// The answer, which must be one that the API's description knows.
@@ -182,6 +189,18 @@ impl Api {
         }
         text
     }
+}
+
+/// The API on this database.
+async fn open(uri: &str, database: &str, key: &str, more: &[(&str, &str)]) -> (Router, Store) {
+    let pairs = [("mongodb_uri", uri), ("database", database), ("master_key", key), ("jwt_secret", JWT_SECRET)];
+    let source = Source::from_pairs(&[&pairs, more].concat()).expect("pairs");
+    let settings = ApiSettings::read(&source).expect("settings");
+    let store = connect(&settings.common.mongo, database).await.expect("a replica set");
+    ensure_indexes(&store).await.expect("indexes");
+    let clock = ServerClock::calibrated(&store.db).await.expect("the server's time");
+    let app = App::new(&settings, store.clone(), clock).expect("an app");
+    (router(app, Router::new()), store)
 }
 
 fn sample(group: ObjectId, webhook: ObjectId, n: u32) -> (TaskEvent, Delivery) {

@@ -49,7 +49,7 @@ async fn a_change_survives_a_transaction_that_the_server_ends() {
 async fn a_change_that_meets_one_not_yet_on_a_majority_waits_for_it() {
     // Its own, since everything that is written there is held up.
     let mongo = Mongo::single().await.unwrap();
-    let api = Api::start_at(&mongo.uri()).await;
+    let api = Api::start_at(&mongo.uri(), &[]).await;
     let path = api.webhook_path().await;
     let (name, timeout) = (json!({"name": "n"}), json!({"timeoutSeconds": 9}));
     let set = |mode: &'static str| mongo.fail_point(doc! { "configureFailPoint": "disableSnapshotting", "mode": mode });

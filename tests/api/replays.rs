@@ -104,8 +104,11 @@ async fn what_is_wrong_with_a_selection_is_named() {
     let late = "2999-01-01T00:00:00Z";
     for (call, body, fields) in [
         ("replay", json!({"status": "failed"}), vec!["status"]),
-        ("replay", json!({"eventTypes": ["task.completed", "x"]}), vec!["eventTypes[1]"]),
-        ("replay", json!({"since": "yesterday", "until": "today"}), vec!["since", "until"]),
+        (
+            "replay",
+            json!({"eventTypes": ["task.completed", "x"], "since": "yesterday"}),
+            vec!["since", "eventTypes[1]"],
+        ),
         ("replay", json!({"since": late}), vec!["since"]),
         ("replay", json!({"colour": 1}), vec!["colour"]),
         ("replay", json!({"dryRun": "yes"}), vec!["dryRun"]),

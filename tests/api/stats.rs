@@ -57,7 +57,8 @@ async fn hours_are_added_up_by_webhook_and_by_group_and_every_hour_of_the_window
 async fn the_status_says_what_the_watcher_last_said_and_for_how_long_it_has_been_silent() {
     let api = Api::start().await;
     let look = async || api.admin("GET", STATUS, None).await.expect(200);
-    let none = json!({"state": "stopped", "lagSeconds": null, "oplogRemainingSeconds": null, "paused": false, "at": null});
+    let none =
+        json!({"state": "stopped", "lagSeconds": null, "oplogRemainingSeconds": null, "paused": false, "at": null});
     assert_eq!(look().await, none);
     let now = DateTime::now().timestamp_millis();
     let say = async |lag: f64, ago_ms: i64| {
@@ -75,7 +76,8 @@ async fn the_status_says_what_the_watcher_last_said_and_for_how_long_it_has_been
     // It grows shorter while nobody reads.
     let left = silent["oplogRemainingSeconds"].as_f64().unwrap();
     assert!((3500.0..=3600.0).contains(&left), "{left}");
-    let pause = doc! { "_id": format!("group/{}", api.group_b), "groupId": api.group_b, "since": DateTime::now(), "by": "x" };
+    let pause =
+        doc! { "_id": format!("group/{}", api.group_b), "groupId": api.group_b, "since": DateTime::now(), "by": "x" };
     api.store.collection::<Document>(names::PAUSES).insert_one(pause).await.unwrap();
     assert_eq!(look().await["paused"], false);
     assert_eq!(api.ask(api.admin_b, "GET", STATUS, None).await.expect(200)["paused"], true);

@@ -15,8 +15,8 @@ use hyper::{Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use taskwire_indexer::client::{Lookup, TargetClient};
-use taskwire_indexer::outcome::{Answer, Failure};
+use taskwire::client::{Lookup, TargetClient};
+use taskwire::outcome::{Answer, Failure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -88,7 +88,7 @@ fn trusting() -> Result<TargetClient> {
     let roots = tls_file("ca.pem");
     let roots = roots.to_str().context("a path that is no text")?;
     let settings = settings(&[LOCAL[0], ("extra_ca_file", roots)])?;
-    Ok(TargetClient::with_lookup(&settings, answering(vec![vec!["127.0.0.1".parse()?]]))?)
+    Ok(TargetClient::with_lookup(&settings.client, answering(vec![vec!["127.0.0.1".parse()?]]))?)
 }
 
 fn is_delivered(answer: &Answer) -> bool {
@@ -98,7 +98,7 @@ fn is_delivered(answer: &Answer) -> bool {
 #[tokio::test]
 async fn deliveries_one_after_the_other_share_one_connection() -> Result<()> {
     let (address, seen) = serve(None).await?;
-    let client = TargetClient::new(&settings(&LOCAL)?)?;
+    let client = TargetClient::new(&settings(&LOCAL)?.client)?;
     for _ in 0..20 {
         assert!(is_delivered(&post(&client, &format!("http://{address}/"), DEADLINE).await?));
     }
@@ -128,7 +128,7 @@ async fn a_certificate_for_another_name_or_from_an_unknown_root_is_refused_as_a_
     let other = format!("https://other.test:{}/", address.port());
     assert_eq!(post(&trusting()?, &other, DEADLINE).await?, Answer::Failure(Failure::Tls));
     let here = answering(vec![vec!["127.0.0.1".parse()?]]);
-    let without_root = TargetClient::with_lookup(&settings(&LOCAL)?, here)?;
+    let without_root = TargetClient::with_lookup(&settings(&LOCAL)?.client, here)?;
     let url = format!("https://receiver.test:{}/", address.port());
     assert_eq!(post(&without_root, &url, DEADLINE).await?, Answer::Failure(Failure::Tls));
     assert!(Failure::Tls.to_string().contains("names another host"));
@@ -196,7 +196,7 @@ async fn the_deadline_covers_lookup_connection_headers_and_body() -> Result<()> 
     receiver.always("/headers", taskwire_tests::Answer::Hang);
     receiver.always("/body", taskwire_tests::Answer::EndlessBody);
     let settings = settings(&LOCAL)?;
-    let client = TargetClient::with_lookup(&settings, Lookup::new(|_| Box::pin(std::future::pending())))?;
+    let client = TargetClient::with_lookup(&settings.client, Lookup::new(|_| Box::pin(std::future::pending())))?;
     let deadline = Duration::from_millis(300);
     for (phase, url) in [
         ("lookup", "http://slow.test/".to_owned()),
@@ -218,7 +218,7 @@ async fn a_failed_answers_beginning_is_kept_only_where_a_setting_says_so() -> Re
     receiver.always("/failed", taskwire_tests::Answer::WithBody(500, 100));
     let (fine, _) = serve(None).await?;
     let kept = async |most: &str, url: &str| {
-        let client = TargetClient::new(&settings(&[LOCAL[0], ("keep_error_body_bytes", most)])?)?;
+        let client = TargetClient::new(&settings(&[LOCAL[0], ("keep_error_body_bytes", most)])?.client)?;
         match post(&client, url, DEADLINE).await? {
             Answer::Response { status, body, .. } => anyhow::Ok((status, body)),
             Answer::Failure(failure) => anyhow::bail!("{failure}"),

@@ -6,6 +6,7 @@ mod drain;
 mod faults;
 mod handover;
 mod health;
+mod notices;
 mod order;
 mod rates;
 mod scene;

@@ -87,6 +87,7 @@ impl Scene {
                 rotation_expires_at: None,
             },
             stops: Stops::default(),
+            alert: None,
             revision: 1,
             created_at: now,
             created_by: ObjectId::new().into(),

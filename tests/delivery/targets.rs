@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::Result;
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
+use taskwire::client::{Lookup, TargetClient};
 use taskwire::config::{IndexerSettings, Source};
+use taskwire::outcome::{Answer, Failure};
 use taskwire::target_guard::check_url;
-use taskwire_indexer::client::{Lookup, TargetClient};
-use taskwire_indexer::outcome::{Answer, Failure};
 use tokio::net::TcpListener;
 
 use crate::scene::MASTER_KEY;
@@ -119,7 +119,7 @@ async fn every_trick_is_refused_when_it_is_saved_and_never_connected_to() -> Res
     let (address, connections) = listen(SocketAddr::new(PRIVATE, 0)).await?;
     let settings = settings(&[])?;
     // Whatever is asked, the answer leads here.
-    let client = TargetClient::with_lookup(&settings, answering(vec![vec![PRIVATE]]))?;
+    let client = TargetClient::with_lookup(&settings.client, answering(vec![vec![PRIVATE]]))?;
     for host in LITERALS.iter().chain(&NAMES_OF_THIS_MACHINE) {
         let url = format!("http://{host}:{}/hook", address.port());
         assert!(check_url(&url, &settings.common.targets).is_err(), "{url} can be saved");
@@ -130,7 +130,7 @@ async fn every_trick_is_refused_when_it_is_saved_and_never_connected_to() -> Res
     assert_eq!(post(&client, &with_user, DEADLINE).await?, Answer::Failure(Failure::BadTarget));
     // A name, whether it has the address itself or is an alias of one that has.
     for private in PRIVATE_ADDRESSES {
-        let client = TargetClient::with_lookup(&settings, answering(vec![vec![private.parse()?]]))?;
+        let client = TargetClient::with_lookup(&settings.client, answering(vec![vec![private.parse()?]]))?;
         for name in ["alias.test", "alias.test.", "127.0.0.1.nip.test"] {
             let url = format!("http://{name}:{}/hook", address.port());
             assert!(check_url(&url, &settings.common.targets).is_ok(), "{url}");
@@ -148,13 +148,13 @@ async fn a_name_that_is_public_first_and_private_later_or_both_at_once_reaches_t
     let settings = settings(&[("target_allowlist", "127.0.0.2/32")])?;
     let url = format!("http://rebinding.test:{}/hook", private.port());
     let delivered = Answer::Response { status: 204, retry_after: None, body: None };
-    let later = TargetClient::with_lookup(&settings, answering(vec![vec![PUBLIC], vec![PRIVATE]]))?;
+    let later = TargetClient::with_lookup(&settings.client, answering(vec![vec![PUBLIC], vec![PRIVATE]]))?;
     assert_eq!(post(&later, &url, DEADLINE).await?, delivered);
     for _ in 0..3 {
         assert_eq!(post(&later, &url, DEADLINE).await?, Answer::Failure(Failure::NotPublic));
     }
     for order in [vec![PRIVATE, PUBLIC], vec![PUBLIC, PRIVATE]] {
-        let both = TargetClient::with_lookup(&settings, answering(vec![order]))?;
+        let both = TargetClient::with_lookup(&settings.client, answering(vec![order]))?;
         assert_eq!(post(&both, &url, DEADLINE).await?, delivered);
     }
     assert_eq!((public.load(Ordering::Relaxed), connections.load(Ordering::Relaxed)), (3, 0));
@@ -167,8 +167,11 @@ async fn a_literal_that_was_saved_before_the_allowlist_shrank_is_not_connected_t
     let (before, after) = (settings(&[("target_allowlist", "127.0.0.0/8")])?, settings(&[])?);
     let url = format!("http://{address}/hook");
     assert!(check_url(&url, &before.common.targets).is_ok());
-    assert!(matches!(post(&TargetClient::new(&before)?, &url, DEADLINE).await?, Answer::Response { status: 204, .. }));
-    assert_eq!(post(&TargetClient::new(&after)?, &url, DEADLINE).await?, Answer::Failure(Failure::BadTarget));
+    assert!(matches!(
+        post(&TargetClient::new(&before.client)?, &url, DEADLINE).await?,
+        Answer::Response { status: 204, .. }
+    ));
+    assert_eq!(post(&TargetClient::new(&after.client)?, &url, DEADLINE).await?, Answer::Failure(Failure::BadTarget));
     assert_eq!(connections.load(Ordering::Relaxed), 1);
     Ok(())
 }
@@ -181,7 +184,7 @@ async fn behind_a_proxy_private_targets_are_refused_before_it_is_asked_and_its_o
     let settings = settings(&[("egress_proxy", &proxy)])?;
     let public: IpAddr = "93.184.216.34".parse()?;
     let lookup = || answering(vec![vec![PRIVATE], vec![public, PRIVATE], vec![], vec![public]]);
-    let client = TargetClient::with_lookup(&settings, lookup())?;
+    let client = TargetClient::with_lookup(&settings.client, lookup())?;
     for (url, failure) in [
         ("http://10.0.0.1/", Failure::BadTarget),
         ("http://[::1]/", Failure::BadTarget),

@@ -1,5 +1,6 @@
 //! The operator's commands, as programs.
 
+mod doctor;
 mod mute;
 mod pause;
 mod quarantine;

@@ -10,7 +10,7 @@ use taskwire_tests::{Profile, Stack, eventually};
 use crate::common::{SOON, event_log, log_matches, start_indexer};
 
 /// Every operation of the service once.
-async fn a_life(stack: &Stack) -> Result<()> {
+pub(crate) async fn a_life(stack: &Stack) -> Result<()> {
     let service = &stack.service;
     let (task, _) = service.create(NewTask::named("wash").requiring_approval()).await?;
     service.edit(task.id, &Edit { name: Some("rinse".into()), difficulty: Some(7), ..Edit::default() }).await?;

@@ -1,6 +1,7 @@
 //! From a write of the task service to the event log and the partner: the real programs on a real MongoDB.
 
 mod audit;
+mod catalogue;
 mod commands;
 mod commits;
 mod common;

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod admin_api;
+pub mod catalogue;
 pub mod eventually;
 pub mod expected;
 pub mod model;
@@ -17,6 +18,7 @@ pub mod process;
 pub mod receiver;
 pub mod service;
 pub mod stack;
+pub mod strict;
 
 pub use admin_api::AdminApi;
 pub use eventually::eventually;

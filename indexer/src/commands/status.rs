@@ -1,6 +1,6 @@
 //! `status`: what an operator asks first. Every part stands for itself: what may not be read says so, and the rest is told.
 
-mod events;
+pub(super) mod events;
 mod leader;
 mod print;
 mod queue;

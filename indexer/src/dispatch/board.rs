@@ -13,7 +13,7 @@ use bson::oid::ObjectId;
 
 use super::job::Job;
 use super::lane::{Lane, Share, Start, Verdict};
-use super::target::Target;
+use taskwire::target::Target;
 
 /// What to do next.
 #[derive(Debug)]
@@ -271,8 +271,8 @@ impl Board {
 mod tests {
 
     use super::super::job::tests::job;
-    use super::super::target::TargetState;
     use super::*;
+    use taskwire::target::TargetState;
 
     fn fill(board: &mut Board, id: ObjectId, count: usize) {
         board.reserve(id, count);

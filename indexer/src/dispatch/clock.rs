@@ -17,7 +17,7 @@ use taskwire::store::health::{clock_of, set_clock};
 use taskwire::store::{Store, names};
 
 use super::engine::Engine;
-use super::target::{Target, TargetState};
+use taskwire::target::{Target, TargetState};
 
 /// Rows moved in one command.
 const BATCH: usize = 1000;

@@ -8,10 +8,12 @@ use bson::{DateTime, doc, oid::ObjectId};
 use taskwire::model::audit::SYSTEM;
 use taskwire::model::{AuditAction, AuditEntry, DisabledReason, DocId, Webhook};
 use taskwire::store::health::failing_since_before;
-use taskwire::store::webhooks::{Replaced, replace};
+use taskwire::store::webhooks::{Replaced, replace_and_tell};
 use taskwire::store::{ServerClock, Store, names};
 
-use super::target::Target;
+use taskwire::target::Target;
+
+use super::notices;
 
 /// How often a write that meets another one is tried.
 const TRIES: usize = 5;
@@ -75,7 +77,8 @@ async fn disable(
     let actor = DocId::Text(SYSTEM.to_owned());
     let entry = AuditEntry::of_webhook(&webhook, actor, now, AuditAction::WebhookDisabled);
     let entry = AuditEntry { reason: Some(reason), ..entry };
-    if replace(store, &webhook, &[entry]).await? == Replaced::ChangedMeanwhile {
+    let notice = notices::of_disabling(store, &webhook, reason, now).await?;
+    if replace_and_tell(store, &webhook, &[entry], notice.as_ref()).await? == Replaced::ChangedMeanwhile {
         return Ok(false);
     }
     match reason {

@@ -3,9 +3,9 @@
 use bson::DateTime;
 use taskwire::model::DocId;
 
-use super::target::TargetState;
 use super::{DispatchHandle, Tally};
 use crate::claim;
+use taskwire::target::TargetState;
 
 impl DispatchHandle {
     /// What was done so far.

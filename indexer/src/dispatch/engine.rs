@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
-use taskwire::config::Retention;
+use taskwire::config::{AlertSettings, Retention};
 use taskwire::store::{ServerClock, Store};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -19,12 +19,12 @@ use super::lane::Verdict;
 use super::meters::Meters;
 use super::statement::{self, AttemptRecord, Statement};
 use super::stats::StatsBoard;
-use super::target::{Target, TargetState};
 use super::view::View;
-use crate::backoff;
-use crate::client::TargetClient;
-use crate::outcome::Next;
-use crate::outcome::{Answer, Failure, Outcome, Reason, judge, may_attempt, settle};
+use taskwire::backoff;
+use taskwire::client::TargetClient;
+use taskwire::outcome::Next;
+use taskwire::outcome::{Answer, Failure, Outcome, Reason, judge, may_attempt, settle};
+use taskwire::target::{Label, Target, TargetState};
 
 /// What all parts of the dispatcher share.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(crate) struct Engine {
     pub(crate) health: HealthBoard,
     pub(crate) stats: StatsBoard,
     pub(crate) clocks: Clocks,
+    /// When a group hears of its webhooks' trouble.
+    pub(crate) alerts: AlertSettings,
     /// How long a webhook may fail.
     pub(crate) disable_failing_after: Duration,
     /// There is work for the claim.
@@ -157,6 +159,7 @@ impl Engine {
         if next == Next::DeadLetter {
             self.meters.dead_lettered(kind, 1);
             self.stats.gave_up(&job.row, ended_at);
+            self.health.given_up(webhook, ended_at, job.row.created_at, reason.as_deref().unwrap_or_default());
         }
         let record = AttemptRecord {
             began: began_at,
@@ -175,7 +178,7 @@ impl Engine {
 
     async fn post(&self, job: &Job, target: &Target, timestamp: i64) -> Answer {
         let Some(body) = &job.body else { return Answer::Failure(Failure::EventGone) };
-        match target.request(&job.row, timestamp, body) {
+        match target.request(&Label::from(&*job.row), timestamp, body) {
             Ok(request) => self.client.post(request.url, request.headers, body.clone(), target.timeout).await,
             Err(failure) => Answer::Failure(failure),
         }
@@ -205,6 +208,7 @@ impl Engine {
                 let now = self.clock.now();
                 self.meters.dead_lettered(kind, 1);
                 self.stats.gave_up(&job.row, now);
+                self.health.given_up(webhook, now, job.row.created_at, reason);
                 let expire_at = self.retention.expiry(now);
                 self.send(statement::given_up(job, reason, expire_at)).await;
             }

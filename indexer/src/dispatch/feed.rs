@@ -16,10 +16,10 @@ use super::engine::Engine;
 use super::in_order;
 use super::job::{Job, shared_body};
 use super::statement;
-use super::target::{Target, TargetState};
 use super::view::Looker;
 use super::writer::FreedTasks;
 use crate::claim::{self, CLAIM_MOST, LEASE, OpenQueue};
+use taskwire::target::{Target, TargetState};
 
 /// How often the queue is looked at while nothing tells of work.
 const IDLE_LOOK: Duration = Duration::from_millis(200);
@@ -265,8 +265,9 @@ impl Feeder {
         let mut jobs = Vec::with_capacity(rows.len());
         for (at, row) in rows.into_iter().enumerate() {
             let event = bodies.get(&row.event_id);
-            let body = event.map(|event| shared_body(Arc::clone(&event.body)));
-            let happened_at = event.map_or_else(|| engine.clock.now(), |event| event.at);
+            let own = row.body.as_deref().map(|body| shared_body(Arc::from(body)));
+            let body = own.or_else(|| event.map(|event| shared_body(Arc::clone(&event.body))));
+            let happened_at = event.map_or(row.created_at, |event| event.at);
             let job = Job { row: Box::new(row), token: Arc::clone(&token), lease_until, body, happened_at };
             if out_of_turn.contains(&at) {
                 let _ = engine.statements.send(statement::released(job, engine.clock.now())).await;

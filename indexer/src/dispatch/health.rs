@@ -24,6 +24,11 @@ impl HealthBoard {
         changes.entry(webhook).or_default().failed(at, || reason.to_owned());
     }
 
+    pub(crate) fn given_up(&self, webhook: ObjectId, at: DateTime, made: DateTime, reason: &str) {
+        let mut changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.entry(webhook).or_default().given_up(at, made, reason);
+    }
+
     /// Writes what is there, and answers which webhooks failed last. Health is a projection: what cannot be written is made
     /// good by the next attempt.
     pub(crate) async fn flush(&self, store: &Store) -> Vec<ObjectId> {

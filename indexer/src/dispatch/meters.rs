@@ -20,15 +20,17 @@ const COUNT_MOST: u64 = 2_000_000;
 
 /// One counter for each kind of event, kept so that counting looks nothing up.
 #[derive(Debug)]
-struct ByKind([Counter; EventKind::ALL.len()]);
+struct ByKind([Counter; EventKind::ALL.len()], [Counter; EventKind::NOTICES.len()]);
 
 impl ByKind {
     fn new(name: &'static str) -> Self {
-        Self(EventKind::ALL.map(|kind| metrics::counter!(name, "event_type" => kind.name())))
+        let counter = |kind: EventKind| metrics::counter!(name, "event_type" => kind.name());
+        Self(EventKind::ALL.map(counter), EventKind::NOTICES.map(counter))
     }
 
     fn of(&self, kind: EventKind) -> &Counter {
         let [created, completed, approved, rejected, swapped, updated] = &self.0;
+        let [failing, disabled, recovered, dead_letter] = &self.1;
         match kind {
             EventKind::Created => created,
             EventKind::Completed => completed,
@@ -36,6 +38,10 @@ impl ByKind {
             EventKind::Rejected => rejected,
             EventKind::Swapped => swapped,
             EventKind::Updated => updated,
+            EventKind::WebhookFailing => failing,
+            EventKind::WebhookDisabled => disabled,
+            EventKind::WebhookRecovered => recovered,
+            EventKind::DeadLetter => dead_letter,
         }
     }
 }
@@ -164,6 +170,7 @@ fn describe() {
     histogram!("taskwire_commit_to_delivery_seconds", "From the task's change to a successful attempt's end");
     gauge!("taskwire_queue_depth", "Deliveries that wait or are under way, at most 2000000");
     gauge!("taskwire_queue_oldest_age_seconds", "How long the most overdue delivery has been due");
+    gauge!("taskwire_webhooks_failing", "Live webhooks whose last attempt failed, at most 10000");
     gauge!("taskwire_dispatch_paused", "Pauses that operators have set and not ended");
     gauge!("taskwire_dead_letters", "Deliveries given up and neither replayed nor removed, at most 2000000");
 }

@@ -8,7 +8,7 @@ use taskwire::model::delivery::ATTEMPT_LOG_LENGTH;
 use taskwire::model::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, DocId};
 
 use super::job::Job;
-use crate::outcome::Next;
+use taskwire::outcome::Next;
 
 /// One row as it shall be, if the lease still stands.
 #[derive(Debug)]

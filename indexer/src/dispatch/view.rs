@@ -12,7 +12,7 @@ use taskwire::model::{DocId, Webhook};
 use taskwire::store::pauses::{self, Pause};
 use taskwire::store::{Store, names};
 
-use super::target::{Opener, Target, TargetState};
+use taskwire::target::{Opener, Target, TargetState};
 
 /// No attempt starts on knowledge older than this: the promise to whoever disables or deletes a webhook.
 pub const FRESH_FOR: Duration = Duration::from_secs(1);

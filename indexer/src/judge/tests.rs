@@ -135,11 +135,23 @@ fn an_inbound_receipt_makes_its_unit_an_echo_with_the_integration_as_actor() {
     scene.number += 1;
     let change =
         |what| Change { token: rawdoc! {}, time: Timestamp { time: 1, increment: 1 }, ms: 0, transaction: None, what };
-    let changes =
-        vec![change(What::Inbound { integration: "i7".into() }), change(What::Task { id: DocId::parse("t"), write })];
+    let row = HistoryRow {
+        id: DocId::parse("row"),
+        task: DocId::parse("t"),
+        actor: "u".into(),
+        action: "Created".into(),
+        changes: Vec::new(),
+    };
+    // Whatever their order.
+    let changes = vec![
+        change(What::Row(row)),
+        change(What::Task { id: DocId::parse("t"), write }),
+        change(What::Inbound { integration: "i7".into() }),
+    ];
     let unit = Unit { changes, continues: false, ends: true };
     let judged = scene.judge.judge(unit, 1, &mut scene.memory, &mut scene.versions);
     let draft = &judged.part.events[0];
     assert_eq!((draft.actor.as_deref(), draft.echo), (Some("integration:i7"), true));
     assert!(judged.part.needs.is_empty());
+    assert!(judged.rows.is_empty(), "the row is its own, and nobody else's");
 }

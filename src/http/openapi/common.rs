@@ -7,9 +7,10 @@ use utoipa::{PartialSchema, ToSchema};
 use super::example;
 use crate::VERSION;
 use crate::http::error::{ApiError, FieldError, Problem};
+use crate::http::idempotency::KEY_MAX;
 
 const ABOUT: &str = "Webhooks of a group's task events: who gets them, what became of each delivery, and how to send it again.\n\n\
-    Every call carries the task service's own token as `Authorization: Bearer <token>`. Errors are problem details \
+    Every call carries the task service's own token as `Authorization: Bearer <token>`; partners' calls are signed instead. Errors are problem details \
     (RFC 9457). Lists are pages: send `nextCursor` back as `cursor`, with the same filters. Unknown fields and parameters \
     are refused.";
 
@@ -31,9 +32,18 @@ pub(super) fn complete(described: OpenApi) -> Value {
             "bearerFormat": "JWT",
             "description": "The token that the task service issues; its `sub` is the user.",
         },
+        "signature": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Signature",
+            "description": "`sha256=` and the hex HMAC-SHA256 of `{X-Timestamp}.{raw body}` under the inbound secret's text.",
+        },
     });
     document["components"]["schemas"]["Problem"] = schema::<Problem<'static>>();
     document["components"]["schemas"]["FieldError"] = schema::<FieldError>();
+    for post in posts(&mut document) {
+        add_idempotency(post);
+    }
     for operation in operations(&mut document) {
         add_common(operation);
     }
@@ -52,6 +62,37 @@ pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = &mut Valu
     paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut)
 }
 
+/// The POSTs that are made with a user's token.
+fn posts(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    paths.filter_map(|path| path.get_mut("post")).filter(|post| post["security"].is_null())
+}
+
+/// What every such POST takes, and answers when it was made before.
+fn add_idempotency(post: &mut Value) {
+    let key = json!({
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": false,
+        "description": "A key of the caller's making, new for each call: the same call sent again under it within a day \
+            has no second effect and gets the first answer, with `Idempotent-Replayed: true`.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX, "pattern": "^[!-~]+$"},
+        "example": "5f0c7d0e-order-42",
+    });
+    match post["parameters"].as_array_mut() {
+        Some(parameters) => parameters.push(key),
+        None => post["parameters"] = json!([key]),
+    }
+    let said =
+        post["responses"]["409"]["description"].as_str().map(|text| format!("{text}; or a")).unwrap_or("A".into());
+    post["responses"]["409"]["description"] = format!("{said} call with this `Idempotency-Key` is under way").into();
+    if post["responses"]["422"].is_null() {
+        let fault = FieldError::new("Idempotency-Key", "was used for another call: a new call takes a new key");
+        let what = "The `Idempotency-Key` was used for another call";
+        post["responses"]["422"] = json!({"description": what, "content": problem(&ApiError::invalid(vec![fault]))});
+    }
+}
+
 /// The token, and what any operation of this shape may answer besides what it says itself.
 fn add_common(operation: &mut Value) {
     let has = |place: &str| {
@@ -66,14 +107,17 @@ fn add_common(operation: &mut Value) {
         (ApiError::internal(), "A fault of ours; the log has it under `X-Request-Id`"),
         (ApiError::unavailable(), "The database does not answer at present, or it took too long: try again"),
     ];
-    if operation["security"].is_null() {
+    let signed = !operation["security"].is_null();
+    if !signed {
         operation["security"] = json!([{"bearer": []}]);
+        answers
+            .push((ApiError::too_fast(3), "More calls than this user may make; `Retry-After` says how long to wait"));
         answers.push((ApiError::no_token(), "No token, or one that is not valid or no longer"));
     }
     if by_group {
         answers.push((ApiError::foreign_group(), "The caller does not administer this group"));
     }
-    if in_path {
+    if in_path && !signed {
         answers.push((ApiError::malformed("the request cannot be read"), "The path cannot be read"));
         let what = "There is no such thing in a group that the caller administers";
         answers.push((ApiError::not_found("webhook"), what));
@@ -85,6 +129,8 @@ fn add_common(operation: &mut Value) {
     if body {
         let what = "The body is no JSON, or broke off";
         answers.push((ApiError::malformed("the body is no JSON: line 1, column 9"), what));
+    }
+    if body && !signed {
         answers.push((ApiError::too_large(crate::http::body::BODY_MAX), "The body is larger than 64 KiB"));
         answers.push((ApiError::not_json(), "The body does not say that it is JSON"));
     }
@@ -104,6 +150,11 @@ fn add_common(operation: &mut Value) {
             let said = answer["description"].as_str().unwrap_or_default().to_owned();
             answer["content"] = problem(&match status.as_str() {
                 "400" => ApiError::malformed(said),
+                "401" => ApiError::bad_signature(),
+                "403" if signed => ApiError::not_allowed(said),
+                "404" if signed => ApiError::nothing_there(said),
+                "413" => ApiError::too_large(crate::http::inbound::BODY_MAX),
+                "429" => ApiError::too_fast_for_group(3),
                 "403" => ApiError::foreign_group(),
                 "404" => ApiError::not_found("webhook"),
                 "409" => ApiError::conflict(said),

@@ -8,10 +8,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::sealed;
+use crate::http::App;
 use crate::http::error::ApiResult;
 use crate::http::query::show_time;
-use crate::model::{DisabledReason, EventFilter, Ordering, RetryPolicy, Webhook, WebhookHealth};
-use crate::secrets::MasterKeys;
+use crate::model::{DisabledReason, EventFilter, Ordering, RetryPolicy, SecretState, Webhook, WebhookHealth};
 
 /// Fields that answers show and no request sets. A `PUT` may carry them, so that an answer can be sent back with one
 /// field changed; they are passed over.
@@ -76,9 +76,9 @@ pub(in crate::http) struct WebhookAnswer {
 }
 
 /// A rotation under way.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Rotation {
+pub(in crate::http) struct Rotation {
     #[schema(format = DateTime)]
     started_at: String,
     /// When the previous secret stops by itself; null: not before the rotation is finalized.
@@ -96,9 +96,9 @@ struct Missed {
 }
 
 /// How its deliveries fare.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Health {
+pub(in crate::http) struct Health {
     status: HealthStatus,
     /// Why it is disabled, if it is.
     #[schema(required = true)]
@@ -121,7 +121,7 @@ impl WebhookAnswer {
     ///
     /// # Errors
     /// 500, if the stored headers cannot be opened.
-    pub(super) fn new(keys: &MasterKeys, webhook: &Webhook, health: Option<&WebhookHealth>) -> ApiResult<Self> {
+    pub(super) fn new(app: &App, webhook: &Webhook, health: Option<&WebhookHealth>) -> ApiResult<Self> {
         Ok(Self {
             id: webhook.id.to_hex(),
             group_id: webhook.group_id.to_string(),
@@ -129,7 +129,7 @@ impl WebhookAnswer {
             target_url: webhook.target_url.clone(),
             enabled: webhook.enabled,
             events: webhook.events,
-            headers: sealed::open_headers(keys, webhook)?,
+            headers: sealed::open_headers(&app.keys, webhook)?,
             retry_policy: webhook.retry_policy,
             timeout_seconds: webhook.timeout_seconds,
             rate_limit_per_second: webhook.rate_limit_per_second,
@@ -137,12 +137,8 @@ impl WebhookAnswer {
             skip_inbound_echoes: webhook.skip_inbound_echoes,
             secret: None,
             secret_hint: webhook.secret.hint.clone(),
-            rotation: rotation(webhook),
-            health: Health {
-                status: health_status(webhook, health),
-                disabled_reason: webhook.disabled_reason.filter(|_| !webhook.enabled),
-                last_success_at: health.and_then(|health| health.last_success_at).map(show_time),
-            },
+            rotation: Rotation::of(webhook, app.clock.now()),
+            health: Health::of(webhook, health),
             missed: missed(webhook),
             created_at: show_time(webhook.created_at),
             created_by: webhook.created_by.to_string(),
@@ -157,9 +153,28 @@ impl WebhookAnswer {
     }
 }
 
-fn rotation(webhook: &Webhook) -> Option<Rotation> {
-    let started = webhook.secret.rotation_started_at.filter(|_| webhook.secret.previous.is_some())?;
-    Some(Rotation { started_at: show_time(started), expires_at: webhook.secret.rotation_expires_at.map(show_time) })
+impl Rotation {
+    /// The rotation that is open at `now`.
+    pub(in crate::http) fn of(webhook: &Webhook, now: DateTime) -> Option<Self> {
+        Self::of_secret(&webhook.secret, now)
+    }
+
+    /// The same of a secret.
+    pub(in crate::http) fn of_secret(secret: &SecretState, now: DateTime) -> Option<Self> {
+        let started = secret.rotation_started_at.filter(|_| secret.is_rotating(now))?;
+        Some(Self { started_at: show_time(started), expires_at: secret.rotation_expires_at.map(show_time) })
+    }
+}
+
+impl Health {
+    /// How a webhook fares.
+    pub(in crate::http) fn of(webhook: &Webhook, health: Option<&WebhookHealth>) -> Self {
+        Self {
+            status: health_status(webhook, health),
+            disabled_reason: webhook.disabled_reason.filter(|_| !webhook.enabled),
+            last_success_at: health.and_then(|health| health.last_success_at).map(show_time),
+        }
+    }
 }
 
 /// A second wider at both ends than it was, because an event's time and the configuration's are taken by different clocks.

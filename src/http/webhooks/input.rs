@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine;
-use bson::{DateTime, oid::ObjectId};
+use bson::DateTime;
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use super::{sealed, target_headers};
 use crate::config::TargetPolicy;
 use crate::http::body::{Object, given};
 use crate::http::error::{ApiError, ApiResult, FieldError};
-use crate::model::{DisabledReason, DocId, EventFilter, Ordering, RetryPolicy, Stops, Webhook};
+use crate::model::{DisabledReason, DocId, EventFilter, Ordering, Webhook};
 use crate::secrets::MasterKeys;
 use crate::target_guard::check_url;
 
@@ -22,8 +22,6 @@ const NAME_MAX: usize = 200;
 const URL_MAX: usize = 2048;
 /// How long a secret of one's own may be, in characters.
 const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 16..=256;
-/// The deadline of an attempt where none is given, in seconds.
-const TIMEOUT_DEFAULT: i32 = 15;
 
 /// The body of `POST` and `PUT`. Optional because `PUT` keeps what is left out; null is no value, but for the rate limit.
 /// `schema.rs` makes the two bodies' schemas of this one.
@@ -273,7 +271,7 @@ fn name_fault(name: &str) -> Option<String> {
     }
 }
 
-fn url_fault(url: &str, targets: &TargetPolicy) -> Option<String> {
+pub(in crate::http) fn url_fault(url: &str, targets: &TargetPolicy) -> Option<String> {
     if url.len() > URL_MAX {
         return Some(format!("must have at most {URL_MAX} bytes"));
     }
@@ -281,7 +279,7 @@ fn url_fault(url: &str, targets: &TargetPolicy) -> Option<String> {
 }
 
 /// Faults of a secret; none of them repeats it.
-fn secret_fault(secret: &str) -> Option<String> {
+pub(in crate::http) fn secret_fault(secret: &str) -> Option<String> {
     if !SECRET_LENGTH.contains(&secret.chars().count()) {
         return Some(format!("must have {} to {} characters", SECRET_LENGTH.start(), SECRET_LENGTH.end()));
     }
@@ -325,29 +323,7 @@ impl Checked {
         secret: &SecretString,
         now: DateTime,
     ) -> ApiResult<Webhook> {
-        let id = ObjectId::new();
-        let mut webhook = Webhook {
-            id,
-            group_id,
-            name: String::new(),
-            target_url: String::new(),
-            enabled: true,
-            disabled_reason: None,
-            events: EventFilter::default(),
-            headers: None,
-            retry_policy: RetryPolicy::default(),
-            timeout_seconds: TIMEOUT_DEFAULT,
-            rate_limit_per_second: None,
-            ordering: Ordering::default(),
-            skip_inbound_echoes: false,
-            secret: sealed::first_secret(keys, id, secret)?,
-            stops: Stops::default(),
-            revision: 1,
-            created_at: now,
-            created_by: user.clone(),
-            updated_at: now,
-            deleted_at: None,
-        };
+        let mut webhook = sealed::new_webhook(keys, group_id, user, secret, now)?;
         self.apply(keys, &mut webhook)?;
         if !webhook.enabled {
             webhook.disable(DisabledReason::Admin, now);

@@ -18,17 +18,32 @@ pub(super) enum NewWebhook {}
 /// The body of `PUT`.
 pub(super) enum WebhookChange {}
 
-fn input(change: impl FnOnce(&mut Object)) -> RefOr<Schema> {
-    let mut schema = WebhookInput::schema();
+fn changed<T: PartialSchema>(change: impl FnOnce(&mut Object)) -> RefOr<Schema> {
+    let mut schema = T::schema();
     if let RefOr::T(Schema::Object(object)) = &mut schema {
         change(object);
     }
     schema
 }
 
+/// The body of a `PUT`: what `T` takes, and what answers show and a `PUT` passes over.
+pub(in crate::http) fn with_passed_over<T: PartialSchema>(what: &str, names: &[&str]) -> RefOr<Schema> {
+    let passed_over = ObjectBuilder::new()
+        .schema_type(SchemaType::AnyValue)
+        .description(Some("Passed over, so that an answer can be sent back with one field changed."))
+        .read_only(true)
+        .build();
+    changed::<T>(|object| {
+        object.description = Some(what.to_owned());
+        for name in names {
+            object.properties.insert((*name).to_owned(), passed_over.clone().into());
+        }
+    })
+}
+
 impl PartialSchema for NewWebhook {
     fn schema() -> RefOr<Schema> {
-        input(|object| {
+        changed::<WebhookInput>(|object| {
             object.description = Some("A new webhook. Fields that are left out have their defaults.".to_owned());
             object.properties.retain(|name, _| !CHANGES_ONLY.contains(&name.as_str()));
             object.required = ["groupId", "name", "targetUrl", "events"].map(str::to_owned).to_vec();
@@ -38,17 +53,8 @@ impl PartialSchema for NewWebhook {
 
 impl PartialSchema for WebhookChange {
     fn schema() -> RefOr<Schema> {
-        input(|object| {
-            object.description = Some("A change of a webhook. Fields that are left out keep their values.".to_owned());
-            let passed_over = ObjectBuilder::new()
-                .schema_type(SchemaType::AnyValue)
-                .description(Some("Passed over, so that an answer can be sent back with one field changed."))
-                .read_only(true)
-                .build();
-            for name in READ_ONLY {
-                object.properties.insert(name.to_owned(), passed_over.clone().into());
-            }
-        })
+        let what = "A change of a webhook. Fields that are left out keep their values.";
+        with_passed_over::<WebhookInput>(what, &READ_ONLY)
     }
 }
 

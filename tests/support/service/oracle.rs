@@ -121,6 +121,11 @@ fn shown_by(
         EventKind::Completed | EventKind::Approved | EventKind::Rejected => name == "status",
         EventKind::Swapped => name == "assignedUserId",
         EventKind::Updated => true,
+        // No change of a task gives these.
+        EventKind::WebhookFailing
+        | EventKind::WebhookDisabled
+        | EventKind::WebhookRecovered
+        | EventKind::DeadLetter => false,
     };
     changes.iter().filter(|(name, _)| shown(name)).map(|(name, change)| (*name, change.clone())).collect()
 }

@@ -50,16 +50,28 @@ struct Group {
     last: DateTime,
 }
 
-/// Looks at the mapping, the collections and the end of the log.
-pub(super) async fn produced(context: &Context) -> Result<Produced> {
-    let mapping = &context.mapping;
+/// The service's collections that hold anything.
+async fn filled(context: &Context) -> Result<Vec<&str>> {
     let mut filled = Vec::new();
-    for collection in mapping.collections() {
+    for collection in context.mapping.collections() {
         let documents = context.store.collection::<Document>(collection);
         if documents.find_one(doc! {}).projection(doc! { "_id": 1 }).await?.is_some() {
             filled.push(collection);
         }
     }
+    Ok(filled)
+}
+
+/// Each of the six events, and what can tell it here.
+pub(in crate::commands) async fn producible(context: &Context) -> Result<Vec<(&'static str, Vec<&'static str>)>> {
+    let filled = filled(context).await?;
+    Ok(EventKind::ALL.map(|kind| (kind.name(), told_by(&context.mapping, kind, &filled))).into())
+}
+
+/// Looks at the mapping, the collections and the end of the log.
+pub(super) async fn produced(context: &Context) -> Result<Produced> {
+    let mapping = &context.mapping;
+    let filled = filled(context).await?;
     let log = context.store.collection::<Document>(names::EVENTS);
     let newest = [
         doc! { "$sort": { "_id": -1 } },
@@ -89,6 +101,11 @@ fn told_by(mapping: &Mapping, kind: EventKind, filled: &[&str]) -> Vec<&'static 
         EventKind::Completed | EventKind::Approved | EventKind::Rejected => {
             mapping.rules.iter().any(|rule| rule.event == kind)
         }
+        // Told by Taskwire itself.
+        EventKind::WebhookFailing
+        | EventKind::WebhookDisabled
+        | EventKind::WebhookRecovered
+        | EventKind::DeadLetter => false,
     };
     if by_tasks && is_filled(&mapping.task.collection) {
         sources.push(match kind {

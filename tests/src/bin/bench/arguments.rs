@@ -56,6 +56,7 @@ pub(crate) enum Part {
     Latency,
     Isolation,
     Notice,
+    Inbound,
     /// Comes with the backlog.
     #[value(skip)]
     Oplog,
@@ -75,6 +76,7 @@ impl Part {
             Self::Latency => "commit to receipt",
             Self::Isolation => "isolation",
             Self::Notice => "notice",
+            Self::Inbound => "inbound",
             Self::Oplog => "oplog a change",
             Self::Ceilings => "ceilings",
         }
@@ -96,6 +98,8 @@ pub(crate) struct Sizes {
     pub(crate) isolation_seconds: u32,
     pub(crate) notice_seconds: u32,
     pub(crate) notice_rows: u32,
+    /// Inbound posts of one task; a fifth as many of a hundred.
+    pub(crate) posts: usize,
 }
 
 impl Arguments {
@@ -111,6 +115,7 @@ impl Arguments {
             isolation_seconds: 25,
             notice_seconds: 10,
             notice_rows: 200_000,
+            posts: 1_000,
         };
         if self.smoke {
             (self.writes, self.seconds) = (2_000, 2);
@@ -124,6 +129,7 @@ impl Arguments {
                 isolation_seconds: 2,
                 notice_seconds: 1,
                 notice_rows: 5_000,
+                posts: 40,
             };
         }
         ensure!(self.writes.is_multiple_of(4) && self.writes > 0, "--writes takes a multiple of 4");

@@ -32,6 +32,8 @@ and what was taken from it put back.
   connections, one is healthy; 25 s, so that requests run into their deadline. Latencies of the healthy one, beside those that it
   has alone.
 - **notice**: how long the service's own writes of tasks take at 100 a second until a majority has acknowledged them.
+- **inbound**: partners' posts of one new task and of a hundred, from eight connections, into one group and into eight; beside
+  them the same transaction alone, one after the other, as the store makes it.
 - **oplog**: bytes of oplog entries for each task change, the service's (task and history row) and Taskwire's.
 - **ceilings**: what the machine does at most of one step, alone: reading the raw change stream; transactions of 500 events with
   their deliveries and snapshots; update commands that end 500 deliveries; signed posts over connections that stay open.

@@ -8,6 +8,7 @@ mod backlog;
 mod ceilings;
 mod docs;
 mod drain;
+mod inbound;
 mod isolation;
 mod latency;
 mod machine;
@@ -106,6 +107,7 @@ impl Bench {
             Part::Latency => self.measure_latency(report).await,
             Part::Isolation => self.measure_isolation(report).await,
             Part::Notice => self.measure_notice(report).await,
+            Part::Inbound => self.measure_inbound(report).await,
             // Measured with the backlog.
             Part::Oplog => Ok(()),
             Part::Ceilings => self.measure_ceilings(report).await,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use taskwire_tests::eventually;
+use tokio_util::sync::CancellationToken;
 
 use crate::Bench;
 use crate::arguments::Part;
@@ -18,12 +19,12 @@ const RATE: u32 = 100;
 
 impl Bench {
     pub(crate) async fn measure_notice(&self, report: &mut Report) -> Result<()> {
-        report.note("notice: inbound load is not measured, there is no inbound endpoint yet".to_owned());
         let scene = self.set_scene(&[Hook::to(Manner::Accept)]).await?;
         self.write_beside(report, &scene, "without Taskwire").await?;
         let indexer = self.indexer(&scene, "run").await?;
         self.write_beside(report, &scene, "while it tails and delivers").await?;
         self.stop(indexer).await?;
+        self.write_beside_partners(report, &scene).await?;
         let rows = self.sizes.notice_rows;
         self.say(&format!("notice: queueing {rows} rows"));
         scene.queue(0..rows).await?;
@@ -43,6 +44,20 @@ impl Bench {
             report.add(Part::Notice, &figure, Unit::Millis, percentile_ms(&steady.micros, percent));
         }
         Ok(())
+    }
+
+    /// Partners post tasks into the same group as fast as they are let.
+    async fn write_beside_partners(&self, report: &mut Report, scene: &Scene) -> Result<()> {
+        let partners = self.partners(scene, 1).await?;
+        let stop = CancellationToken::new();
+        let posting = tokio::spawn(partners.load(stop.clone()));
+        let start = Instant::now();
+        self.write_beside(report, scene, "while partners post into its group").await?;
+        let took = start.elapsed().as_secs_f64();
+        stop.cancel();
+        let (posts, api) = posting.await??;
+        report.add(Part::Notice, "posts meanwhile", Unit::PerSecond, posts as f64 / took);
+        self.stop(api).await
     }
 
     async fn write_while_draining(&self, report: &mut Report, scene: &Scene) -> Result<()> {

@@ -13,14 +13,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::{ClientSettings, TargetPolicy};
+use crate::target_guard;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, Method, Proxy, Request, Response, Url};
 use secrecy::ExposeSecret;
-use taskwire::config::{IndexerSettings, TargetPolicy};
-use taskwire::target_guard;
 use tower::util::MapResponseLayer;
 use url::Host;
 
@@ -103,7 +103,7 @@ impl TargetClient {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn new(settings: &IndexerSettings) -> Result<Self, ClientError> {
+    pub fn new(settings: &ClientSettings) -> Result<Self, ClientError> {
         Self::with_lookup(settings, Lookup::system())
     }
 
@@ -111,10 +111,10 @@ impl TargetClient {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn with_lookup(settings: &IndexerSettings, lookup: Lookup) -> Result<Self, ClientError> {
+    pub fn with_lookup(settings: &ClientSettings, lookup: Lookup) -> Result<Self, ClientError> {
         // An error means that a provider is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let policy = settings.common.targets.clone();
+        let policy = settings.targets.clone();
         let opened = metrics::counter!("taskwire_target_connections_opened_total");
         metrics::describe_counter!(
             "taskwire_target_connections_opened_total",
@@ -136,7 +136,7 @@ impl TargetClient {
             .no_proxy()
             .referer(false)
             .tcp_nodelay(true)
-            .pool_max_idle_per_host(settings.max_in_flight_per_webhook)
+            .pool_max_idle_per_host(settings.idle_per_target)
             .pool_idle_timeout(IDLE_CONNECTION);
         if let Some(path) = &settings.extra_ca_file {
             builder = builder.tls_certs_merge(read_roots(path)?);

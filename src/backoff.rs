@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::RetryPolicy;
 use rand::Rng;
-use taskwire::model::RetryPolicy;
 
 /// No wait is longer, whatever the policy's doubling gives.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);

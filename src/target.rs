@@ -5,21 +5,21 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::TargetPolicy;
+use crate::model::{Delivery, DocId, Ordering, RetryPolicy, SealedField, Stop, Webhook};
+use crate::secrets::{MasterKeys, Sealed};
+use crate::signing::{Signer, SigningKey, is_reserved_header};
+use crate::target_guard;
 use bson::oid::ObjectId;
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use secrecy::{ExposeSecret, SecretString};
-use taskwire::config::TargetPolicy;
-use taskwire::model::{Delivery, DocId, Ordering, RetryPolicy, SealedField, Stop, Webhook};
-use taskwire::secrets::{MasterKeys, Sealed};
-use taskwire::signing::{Signer, SigningKey, is_reserved_header};
-use taskwire::target_guard;
 
 use crate::outcome::Failure;
 
 /// Whether a webhook is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TargetState {
+pub enum TargetState {
     /// Yes.
     Live,
     /// What waits keeps waiting.
@@ -38,33 +38,66 @@ struct Prepared {
 
 /// A webhook made ready.
 #[derive(Debug)]
-pub(crate) struct Target {
-    pub(crate) id: ObjectId,
+pub struct Target {
+    /// Its id.
+    pub id: ObjectId,
     /// `None` where only the state is known.
-    pub(crate) group: Option<DocId>,
-    pub(crate) revision: i64,
-    pub(crate) state: TargetState,
+    pub group: Option<DocId>,
+    /// The edition.
+    pub revision: i64,
+    /// Whether it is sent to.
+    pub state: TargetState,
     /// The target as configured, to tell whether it is still the one that answered.
-    pub(crate) target_url: String,
-    pub(crate) timeout: Duration,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) per_task: bool,
-    pub(crate) rate: Option<NonZeroU32>,
+    pub target_url: String,
+    /// One deadline over an attempt.
+    pub timeout: Duration,
+    /// When to try again, and how often.
+    pub retry: RetryPolicy,
+    /// Whether events of one task go one after the other.
+    pub per_task: bool,
+    /// At most so many attempts in a second.
+    pub rate: Option<NonZeroU32>,
     /// When it was disabled, oldest first.
-    pub(crate) stops: Vec<Stop>,
+    pub stops: Vec<Stop>,
     prepared: Result<Prepared, Failure>,
+}
+
+/// What a request says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Label<'a> {
+    /// The event's id.
+    pub event: &'a str,
+    /// The event's name.
+    pub name: &'static str,
+    /// The delivery's id.
+    pub delivery: &'a str,
+    /// The attempt's number, from 1.
+    pub attempt: i32,
+}
+
+impl<'a> From<&'a Delivery> for Label<'a> {
+    fn from(row: &'a Delivery) -> Self {
+        Self {
+            event: row.event_id.as_str(),
+            name: row.event_type.name(),
+            delivery: row.id.as_str(),
+            attempt: row.attempts,
+        }
+    }
 }
 
 /// One attempt's request, signed.
 #[derive(Debug)]
-pub(crate) struct SignedRequest {
-    pub(crate) url: Url,
-    pub(crate) headers: HeaderMap,
+pub struct SignedRequest {
+    /// Where to.
+    pub url: Url,
+    /// All headers.
+    pub headers: HeaderMap,
 }
 
 impl Target {
     /// A webhook of which only the state is known.
-    pub(crate) fn placeholder(id: ObjectId, revision: i64, state: TargetState) -> Self {
+    pub fn placeholder(id: ObjectId, revision: i64, state: TargetState) -> Self {
         Self {
             id,
             group: None,
@@ -84,18 +117,17 @@ impl Target {
     ///
     /// # Errors
     /// A [`Failure`] if the configuration does not allow one.
-    pub(crate) fn request(&self, row: &Delivery, timestamp: i64, body: &[u8]) -> Result<SignedRequest, Failure> {
+    pub fn request(&self, label: &Label<'_>, timestamp: i64, body: &[u8]) -> Result<SignedRequest, Failure> {
         let prepared = self.prepared.as_ref().map_err(|failure| *failure)?;
-        let event = row.event_id.as_str();
-        let signatures = prepared.signer.sign(event, timestamp, body);
+        let signatures = prepared.signer.sign(label.event, timestamp, body);
         let mut headers = prepared.headers.clone();
         let seconds = HeaderValue::from(timestamp);
-        headers.insert(HeaderName::from_static("x-event"), HeaderValue::from_static(row.event_type.name()));
-        headers.insert(HeaderName::from_static("x-delivery-id"), value(row.id.as_str().to_owned())?);
-        headers.insert(HeaderName::from_static("x-attempt"), HeaderValue::from(row.attempts));
+        headers.insert(HeaderName::from_static("x-event"), HeaderValue::from_static(label.name));
+        headers.insert(HeaderName::from_static("x-delivery-id"), value(label.delivery.to_owned())?);
+        headers.insert(HeaderName::from_static("x-attempt"), HeaderValue::from(label.attempt));
         headers.insert(HeaderName::from_static("x-timestamp"), seconds.clone());
         headers.insert(HeaderName::from_static("x-signature"), value(signatures.x_signature)?);
-        headers.insert(HeaderName::from_static("webhook-id"), value(event.to_owned())?);
+        headers.insert(HeaderName::from_static("webhook-id"), value(label.event.to_owned())?);
         headers.insert(HeaderName::from_static("webhook-timestamp"), seconds);
         headers.insert(HeaderName::from_static("webhook-signature"), value(signatures.webhook_signature)?);
         Ok(SignedRequest { url: prepared.url.clone(), headers })
@@ -109,14 +141,16 @@ fn value(text: String) -> Result<HeaderValue, Failure> {
 
 /// Opens configurations.
 #[derive(Debug, Clone)]
-pub(crate) struct Opener {
-    pub(crate) keys: Arc<MasterKeys>,
-    pub(crate) policy: TargetPolicy,
+pub struct Opener {
+    /// Opens secrets.
+    pub keys: Arc<MasterKeys>,
+    /// Judges URLs.
+    pub policy: TargetPolicy,
 }
 
 impl Opener {
     /// Makes a webhook ready. What cannot be used is told in the log once an edition, and by each attempt's reason.
-    pub(crate) fn open(&self, webhook: &Webhook) -> Target {
+    pub fn open(&self, webhook: &Webhook) -> Target {
         let state = match (webhook.deleted_at, webhook.enabled) {
             (Some(_), _) => TargetState::Deleted,
             (None, false) => TargetState::Disabled,

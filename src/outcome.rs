@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::model::RetryPolicy;
 use chrono::{DateTime, Utc};
-use taskwire::model::RetryPolicy;
 
 use crate::backoff;
 

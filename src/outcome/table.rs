@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use taskwire::model::RetryPolicy;
+use crate::model::RetryPolicy;
 
 use super::{Answer, Failure, Next, judge, settle};
 
-const PAGE: &str = include_str!("../../../docs/DELIVERY.md");
+const PAGE: &str = include_str!("../../docs/DELIVERY.md");
 
 struct Row {
     came: &'static str,

@@ -1,0 +1,127 @@
+//! What the database user may do, against what the programs need.
+
+use bson::{Bson, Document, doc};
+use taskwire::store::{Store, names};
+
+use super::{Check, Verdict};
+use crate::commands::CommandError;
+
+/// Ours, which are written.
+const OWN: [&str; 18] = [
+    names::WEBHOOKS,
+    names::DELIVERIES,
+    names::EVENTS,
+    names::SNAPSHOTS,
+    names::CHECKPOINTS,
+    names::WEBHOOK_VERSIONS,
+    names::WEBHOOK_HEALTH,
+    names::RATE_SHARES,
+    names::PAUSES,
+    names::MUTES,
+    names::REPLAYS,
+    names::STATS,
+    names::QUARANTINE,
+    names::GAPS,
+    names::RECEIPTS,
+    names::AUDIT,
+    "inboundIntegrations",
+    "externalRefs",
+];
+
+/// Those of ours of which something is removed.
+const REMOVED: [&str; 4] = [names::EVENTS, names::DELIVERIES, names::SNAPSHOTS, names::PAUSES];
+
+/// What is granted on which resource.
+#[derive(Debug)]
+struct Granted {
+    database: Option<String>,
+    collection: Option<String>,
+    actions: Vec<String>,
+}
+
+impl Granted {
+    fn read(privilege: &Document) -> Option<Self> {
+        let resource = privilege.get_document("resource").ok()?;
+        let actions = privilege.get_array("actions").ok()?;
+        let actions = actions.iter().filter_map(Bson::as_str).map(str::to_owned).collect();
+        if resource.get_bool("anyResource").unwrap_or(false) {
+            return Some(Self { database: None, collection: None, actions });
+        }
+        // An empty name stands for all.
+        let name = |key: &str| resource.get_str(key).ok().filter(|name| !name.is_empty()).map(str::to_owned);
+        resource.contains_key("db").then(|| Self { database: name("db"), collection: name("collection"), actions })
+    }
+
+    fn allows(&self, database: &str, collection: &str, action: &str) -> bool {
+        self.database.as_deref().is_none_or(|name| name == database)
+            && self.collection.as_deref().is_none_or(|name| name == collection)
+            && self.actions.iter().any(|granted| granted == action)
+    }
+}
+
+/// What is missing of what the programs need.
+fn missing(granted: &[Granted], database: &str) -> Vec<String> {
+    let allows = |collection: &str, action: &str| granted.iter().any(|one| one.allows(database, collection, action));
+    let mut missing = Vec::new();
+    let mut need = |collections: &[&str], actions: &[&str]| {
+        for collection in collections {
+            let lacking: Vec<&str> = actions.iter().copied().filter(|action| !allows(collection, action)).collect();
+            if !lacking.is_empty() {
+                missing.push(format!("{} on {database}.{collection}", lacking.join(", ")));
+            }
+        }
+    };
+    need(&OWN, &["find", "insert", "update", "createIndex"]);
+    need(&REMOVED, &["remove"]);
+    if !granted.iter().any(|one| one.collection.is_none() && one.allows(database, "", "changeStream")) {
+        missing.push(format!("changeStream and find on all collections of {database}"));
+    }
+    missing
+}
+
+/// Compares them.
+pub(super) async fn checks(store: &Store) -> Result<Vec<Check>, CommandError> {
+    let status = store.db.run_command(doc! { "connectionStatus": 1, "showPrivileges": true }).await?;
+    let auth = status.get_document("authInfo").cloned().unwrap_or_default();
+    let empty = Vec::new();
+    if auth.get_array("authenticatedUsers").unwrap_or(&empty).is_empty() {
+        let text = "nobody is signed in: this server asks for no user, or it would refuse; for production, see the role in README";
+        return Ok(vec![Check::new("privileges", Verdict::Note, text)]);
+    }
+    let granted = auth.get_array("authenticatedUserPrivileges").unwrap_or(&empty);
+    let granted: Vec<Granted> = granted.iter().filter_map(Bson::as_document).filter_map(Granted::read).collect();
+    let missing = missing(&granted, store.db.name());
+    Ok(vec![if missing.is_empty() {
+        Check::new("privileges", Verdict::Ok, "the user may do what both programs need")
+    } else {
+        let text =
+            format!("the programs will need, and this user lacks: {}; the role is in README", missing.join("; "));
+        Check::new("privileges", Verdict::Bad, text)
+    }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(resource: Document, actions: &[&str]) -> Granted {
+        Granted::read(&doc! { "resource": resource, "actions": actions.to_vec() }).unwrap()
+    }
+
+    #[test]
+    fn what_the_role_lacks_is_named() {
+        let all = || {
+            granted(doc! { "db": "d", "collection": "" }, &["find", "changeStream", "insert", "update", "createIndex"])
+        };
+        let remove = |name: &str| granted(doc! { "db": "d", "collection": name }, &["remove"]);
+        let whole: Vec<Granted> = std::iter::once(all()).chain(REMOVED.map(remove)).collect();
+        assert_eq!(missing(&whole, "d"), Vec::<String>::new());
+        assert_eq!(missing(&[all()], "d").len(), REMOVED.len());
+        assert!(missing(&whole, "other").iter().any(|text| text.contains("changeStream")));
+        assert_eq!(
+            missing(&[granted(doc! { "anyResource": true }, &["find"])], "d")[0],
+            "insert, update, createIndex on d.webhookConfigs"
+        );
+        assert!(Granted::read(&doc! { "resource": { "cluster": true }, "actions": ["hello"] }).is_none());
+    }
+}

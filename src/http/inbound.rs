@@ -1,0 +1,429 @@
+//! The inbound endpoint: partners create and change tasks and categories of a group, signed, scoped and safe to repeat.
+//!
+//! ```text
+//! body under its limit ▶ door (signature, address, scope, rate) ▶ receipt? the first answer again
+//!      ▶ read (pure) ▶ turn of the group ▶ look up ▶ plan (pure) ▶ one short transaction ▶ answer
+//! ```
+//!
+//! What was looked up guards what is written: where anything of it has changed meanwhile, nothing is written, and it is
+//! looked up again.
+
+mod categories;
+mod client_address;
+mod describe;
+mod door;
+#[cfg(test)]
+mod fuzz_tests;
+#[cfg(fuzzing)]
+mod fuzzing;
+mod json;
+mod plan;
+mod present;
+mod secret;
+mod settings;
+mod show;
+mod task_input;
+mod turns;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bson::DateTime;
+use ipnet::IpNet;
+use rand::Rng;
+use serde::Serialize;
+
+use self::describe::{CategoriesBody, GroupPath, InboundResults, InboundTaskShown, Signed, TaskPath, TasksBody};
+use self::door::{Decoy, Pass, identify};
+use self::plan::{Plan, Planner, group_update};
+use self::turns::{Rates, Turns};
+use super::App;
+use super::error::{ApiError, ApiResult};
+use crate::config::{ApiSettings, SettingError};
+use crate::mapping::{Mapping, Writer, WriterShape};
+use crate::model::{InboundKind, ItemOutcome, ItemResult, Receipt, Scope};
+use crate::store;
+use crate::store::inbound_writes::{Applied, Documents, GroupTouch, Writes, apply};
+
+#[cfg(fuzzing)]
+pub use fuzzing::fuzz;
+pub(super) use settings::*;
+
+/// The largest body, in bytes.
+pub(super) const BODY_MAX: usize = 256 * 1024;
+/// How often a call is planned anew on what has changed meanwhile.
+const PLANS_MAX: u32 = 10;
+/// How long a receipt is kept: long after its signature is too old.
+const RECEIPT_KEPT: Duration = Duration::from_secs(7 * 86_400);
+/// On an answer that was given before.
+const REPLAYED: &str = "idempotent-replayed";
+
+/// What inbound calls need besides what every request has.
+pub struct Desk {
+    trusted_proxies: Vec<IpNet>,
+    decoy: Decoy,
+    turns: Turns,
+    rates: Rates,
+}
+
+impl Desk {
+    /// A desk where nobody has been yet.
+    ///
+    /// # Errors
+    /// If the master key cannot seal.
+    pub fn new(settings: &ApiSettings) -> Result<Self, SettingError> {
+        let decoy = Decoy::new(&settings.common.master_keys).map_err(|why| SettingError::Wrong {
+            variable: "TASKWIRE_MASTER_KEY".to_owned(),
+            why: why.to_string(),
+            takes: "the base64 of 32 bytes".to_owned(),
+        })?;
+        Ok(Self {
+            trusted_proxies: settings.trusted_proxies.clone(),
+            decoy,
+            turns: Turns::default(),
+            rates: Rates::default(),
+        })
+    }
+}
+
+/// How a call ended, for its metric.
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Created,
+    Updated,
+    Unchanged,
+    Replayed,
+    Read,
+}
+
+impl Outcome {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Replayed => "replayed",
+            Self::Read => "read",
+        }
+    }
+
+    /// What a call did in all: the most that it did to one of its items.
+    fn of(results: &[ItemResult]) -> Self {
+        let any = |outcome| results.iter().any(|result| result.outcome == outcome);
+        if any(ItemOutcome::Created) {
+            Self::Created
+        } else if any(ItemOutcome::Updated) {
+            Self::Updated
+        } else {
+            Self::Unchanged
+        }
+    }
+}
+
+const fn refusal(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "unauthorized",
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+        StatusCode::TOO_MANY_REQUESTS => "too-fast",
+        StatusCode::NOT_FOUND => "not-found",
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => "invalid",
+        StatusCode::CONFLICT => "conflict",
+        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+        _ => "failed",
+    }
+}
+
+/// A request, with its body read under the limit.
+struct Call {
+    peer: Option<IpAddr>,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Call {
+    async fn read(request: Request) -> ApiResult<Self> {
+        let (parts, body) = request.into_parts();
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let body = read_limited(body).await?;
+        Ok(Self { peer, headers: parts.headers, body })
+    }
+
+    /// Lets the call in, or says why not.
+    async fn enter(&self, app: &App, group: &str, scope: Scope) -> Result<Pass, Response> {
+        let pass = identify(app, group, &self.headers, &self.body).await.map_err(IntoResponse::into_response)?;
+        let admitted = pass.admit(&app.inbound, self.peer, &self.headers, scope);
+        admitted.map_err(IntoResponse::into_response)?;
+        match app.inbound.rates.count(&pass.group, pass.integration.rate_limit_per_minute) {
+            Ok(()) => Ok(pass),
+            Err(seconds) => Err(ApiError::too_fast_for_group(seconds).into_response()),
+        }
+    }
+}
+
+async fn read_limited(body: Body) -> ApiResult<Vec<u8>> {
+    let bytes = to_bytes(body, BODY_MAX).await.map_err(|error| {
+        let too_large = std::error::Error::source(&error).is_some_and(|why| why.to_string().contains("limit"));
+        if too_large { ApiError::too_large(BODY_MAX) } else { ApiError::malformed("the body broke off") }
+    })?;
+    Ok(bytes.into())
+}
+
+/// `POST /api/integrations/inbound/{groupId}/tasks`
+#[utoipa::path(
+    post,
+    path = "/api/integrations/inbound/{groupId}/tasks",
+    operation_id = "postInboundTasks",
+    tag = "Inbound",
+    summary = "Create and change tasks",
+    description = "One task, or up to 100 that are applied all or none. The same signed request has one effect: again it gets the first \
+        answer, with `Idempotent-Replayed: true`.\n\nPermission: the scope `tasks:write`; with `tasks:approve` a status that \
+        approves or rejects.",
+    params(GroupPath, Signed),
+    security(("signature" = [])),
+    request_body = TasksBody,
+    responses(
+        (status = 200, description = "Nothing was created", body = InboundResults),
+        (status = 201, description = "Something was created", body = InboundResults),
+        (status = 401, description = "The signature or its time, the group, or the integration: one answer for all"),
+        (status = 403, description = "The address is not in the allowlist, or the scope is missing"),
+        (status = 429, description = "More than `rateLimitPerMinute`", headers(("Retry-After" = u64, description = "In seconds"))),
+        (status = 409, description = "The signature was used at the other endpoint, or the integration's user is no admin any more"),
+        (status = 413, description = "The body is larger than 256 KiB"),
+    ),
+)]
+pub(super) async fn post_tasks(State(app): State<Arc<App>>, Path(group): Path<String>, request: Request) -> Response {
+    counted(post(&app, &group, request, InboundKind::Tasks, Scope::TasksWrite).await)
+}
+
+/// `POST /api/integrations/inbound/{groupId}/categories`
+#[utoipa::path(
+    post,
+    path = "/api/integrations/inbound/{groupId}/categories",
+    operation_id = "postInboundCategories",
+    tag = "Inbound",
+    summary = "Create and change categories",
+    description = "One category, or up to 100 that are applied all or none.\n\nPermission: the scope `categories:write`.",
+    params(GroupPath, Signed),
+    security(("signature" = [])),
+    request_body = CategoriesBody,
+    responses(
+        (status = 200, description = "Nothing was created", body = InboundResults),
+        (status = 201, description = "Something was created", body = InboundResults),
+        (status = 401, description = "The signature or its time, the group, or the integration: one answer for all"),
+        (status = 403, description = "The address is not in the allowlist, or the scope is missing"),
+        (status = 429, description = "More than `rateLimitPerMinute`", headers(("Retry-After" = u64, description = "In seconds"))),
+        (status = 409, description = "The signature was used at the other endpoint, or the integration's user is no admin any more"),
+        (status = 413, description = "The body is larger than 256 KiB"),
+    ),
+)]
+pub(super) async fn post_categories(
+    State(app): State<Arc<App>>,
+    Path(group): Path<String>,
+    request: Request,
+) -> Response {
+    counted(post(&app, &group, request, InboundKind::Categories, Scope::CategoriesWrite).await)
+}
+
+/// `GET /api/integrations/inbound/{groupId}/tasks/{externalId}`, signed over an empty body.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/inbound/{groupId}/tasks/{externalId}",
+    operation_id = "getInboundTask",
+    tag = "Inbound",
+    summary = "Get a task as the service has it",
+    description = "Signed over an empty body.\n\nPermission: the scope `tasks:write`.",
+    params(TaskPath, Signed),
+    security(("signature" = [])),
+    responses(
+        (status = 200, description = "The task", body = InboundTaskShown),
+        (status = 401, description = "The signature or its time, the group, or the integration: one answer for all"),
+        (status = 403, description = "The address is not in the allowlist, or the scope is missing"),
+        (status = 429, description = "More than `rateLimitPerMinute`", headers(("Retry-After" = u64, description = "In seconds"))),
+        (status = 404, description = "This `externalId` names no task, or the service has deleted it"),
+        (status = 409, description = "The service stores the task in another form than is known"),
+        (status = 413, description = "The body is larger than 256 KiB"),
+    ),
+)]
+pub(super) async fn get_task(
+    State(app): State<Arc<App>>,
+    Path((group, external_id)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    counted(read_task(&app, &group, &external_id, request).await)
+}
+
+fn counted(ended: Result<(Outcome, Response), Response>) -> Response {
+    let (name, response) = match ended {
+        Ok((outcome, response)) => (outcome.name(), response),
+        Err(response) => (refusal(response.status()), response),
+    };
+    metrics::counter!("taskwire_inbound_requests_total", "outcome" => name).increment(1);
+    response
+}
+
+async fn read_task(
+    app: &App,
+    group: &str,
+    external_id: &str,
+    request: Request,
+) -> Result<(Outcome, Response), Response> {
+    let call = Call::read(request).await.map_err(IntoResponse::into_response)?;
+    let pass = call.enter(app, group, Scope::TasksWrite).await?;
+    let shown = show::task(app, &pass.group, external_id).await.map_err(IntoResponse::into_response)?;
+    Ok((Outcome::Read, Json(shown).into_response()))
+}
+
+async fn post(
+    app: &App,
+    group: &str,
+    request: Request,
+    kind: InboundKind,
+    scope: Scope,
+) -> Result<(Outcome, Response), Response> {
+    let call = Call::read(request).await.map_err(IntoResponse::into_response)?;
+    let pass = call.enter(app, group, scope).await?;
+    take(app, &pass, kind, &call.body).await.map_err(IntoResponse::into_response)
+}
+
+/// Does what a call that was let in asks for, once.
+async fn take(app: &App, pass: &Pass, kind: InboundKind, body: &[u8]) -> ApiResult<(Outcome, Response)> {
+    if let Some(answer) = answered_before(app, pass, kind).await? {
+        return Ok(answer);
+    }
+    let shape = app.mapping.writer.as_ref().ok_or_else(|| {
+        ApiError::conflict("this Taskwire cannot write for the task service: its mapping has no [writer]")
+    })?;
+    let wanted = Wanted::read(kind, body, &app.mapping)?;
+    let _turn = app.inbound.turns.take(&pass.group).await?;
+    for attempt in 1..=PLANS_MAX {
+        let now = app.clock.now();
+        let (plan, names_seen) = wanted.plan(app, pass, shape, now).await?;
+        let receipt = receipt_of(pass, kind, &plan, now);
+        let answer = first_answer(&receipt);
+        match apply(&app.store, writes(app, pass, kind, shape, plan, names_seen, receipt)).await? {
+            Applied::Done => return Ok(answer),
+            Applied::TakenBefore => {
+                let answer = answered_before(app, pass, kind).await?;
+                return answer.ok_or_else(ApiError::busy);
+            }
+            Applied::Stale => {
+                let pause = rand::rng().random_range(1..=u64::from(attempt) * 10);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+        }
+    }
+    Err(ApiError::busy())
+}
+
+/// What a call wants, read and checked by itself.
+enum Wanted {
+    Tasks(Vec<task_input::TaskInput>),
+    Categories(Vec<categories::CategoryInput>),
+}
+
+impl Wanted {
+    fn read(kind: InboundKind, body: &[u8], mapping: &Mapping) -> ApiResult<Self> {
+        match kind {
+            InboundKind::Tasks => task_input::read_tasks(body, mapping).map(Self::Tasks),
+            InboundKind::Categories => categories::read_categories(body, mapping).map(Self::Categories),
+        }
+    }
+
+    /// Looks up what stands and plans on it; with how often names had been written by then, where names are looked at.
+    async fn plan(&self, app: &App, pass: &Pass, shape: &WriterShape, now: DateTime) -> ApiResult<(Plan, Option<i64>)> {
+        let (mapping, integration) = (&*app.mapping, &pass.integration);
+        let no_writer = || ApiError::internal();
+        let writer = Writer::new(mapping, &pass.group, &integration.user_id, now).ok_or_else(no_writer)?;
+        let planner = Planner { mapping, writer, group: &pass.group, scopes: &integration.scopes, now };
+        match self {
+            Self::Tasks(inputs) => {
+                let present = present::tasks(app, pass, shape, inputs).await?;
+                Ok((planner.tasks(inputs, &present)?, None))
+            }
+            Self::Categories(inputs) => {
+                let (present, seen) = present::categories(app, pass, &shape.categories, inputs).await?;
+                let plan = planner.categories(inputs, &present, &shape.categories)?;
+                let names = plan.writes().then_some(seen);
+                Ok((plan, names))
+            }
+        }
+    }
+}
+
+fn writes(
+    app: &App,
+    pass: &Pass,
+    kind: InboundKind,
+    shape: &WriterShape,
+    plan: Plan,
+    names_seen: Option<i64>,
+    receipt: Receipt,
+) -> Writes {
+    let mapping = &app.mapping;
+    let touches = kind == InboundKind::Tasks && plan.writes();
+    let update = touches.then(|| group_update(&shape.group, &plan, receipt.at));
+    let history = mapping.history.as_ref().map(|history| history.collection.clone());
+    Writes {
+        receipt,
+        new_refs: plan.new_refs,
+        moved_refs: plan.moved_refs,
+        names_seen,
+        rows: Documents { collection: history.unwrap_or_default(), inserts: plan.rows, replaces: Vec::new() },
+        documents: plan.documents,
+        group: update.map(|update| GroupTouch {
+            collection: mapping.groups.collection.clone(),
+            id: pass.group.clone(),
+            update,
+        }),
+    }
+}
+
+fn receipt_of(pass: &Pass, kind: InboundKind, plan: &Plan, now: DateTime) -> Receipt {
+    let created = plan.results.iter().any(|result| result.outcome == ItemOutcome::Created);
+    let kept = i64::try_from(RECEIPT_KEPT.as_millis()).unwrap_or(i64::MAX);
+    Receipt {
+        id: pass.receipt.clone(),
+        integration_id: pass.integration.id,
+        group_id: pass.group.clone(),
+        kind,
+        status: if created { 201 } else { 200 },
+        results: plan.results.clone(),
+        at: now,
+        expire_at: DateTime::from_millis(now.timestamp_millis().saturating_add(kept)),
+    }
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    results: &'a [ItemResult],
+}
+
+fn first_answer(receipt: &Receipt) -> (Outcome, Response) {
+    let created = Outcome::of(&receipt.results);
+    let status = u16::try_from(receipt.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let answer = (status.unwrap_or(StatusCode::OK), Json(Answer { results: &receipt.results }));
+    (created, answer.into_response())
+}
+
+/// The answer to this very request, if it was taken before.
+///
+/// # Errors
+/// 409 where it was taken at the other endpoint: a signature covers time and body, not the path.
+async fn answered_before(app: &App, pass: &Pass, kind: InboundKind) -> ApiResult<Option<(Outcome, Response)>> {
+    let Some(receipt) = store::inbound::receipt(&app.store, &pass.receipt).await? else { return Ok(None) };
+    if receipt.kind != kind {
+        let detail =
+            format!("this signature was used for {} already: sign the request with a new time", receipt.kind.name());
+        return Err(ApiError::conflict(detail));
+    }
+    let (_, mut response) = first_answer(&receipt);
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(Some((Outcome::Replayed, response)))
+}

@@ -1,0 +1,124 @@
+//! `idempotencyKeys`: which POSTs were made under which key, and what they were answered, for a day.
+
+use std::time::Duration;
+
+use bson::{DateTime, Document, doc};
+use mongodb::error::{ErrorKind, Result, WriteFailure};
+use serde::{Deserialize, Serialize};
+
+use super::{Store, names};
+use crate::secrets::Sealed;
+
+/// How long a key is kept.
+const KEPT: Duration = Duration::from_secs(86_400);
+
+/// A call that shows no end after so long has none: its process went away.
+const LOST_AFTER: Duration = Duration::from_secs(120);
+
+/// The answer that was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptAnswer {
+    /// Its status.
+    pub status: i32,
+    /// Its headers that tell of the call: name and value.
+    pub headers: Vec<(String, String)>,
+    /// Its body, sealed: it may show a secret.
+    pub body: Sealed,
+}
+
+/// One document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    /// A hash of user and key.
+    #[serde(rename = "_id")]
+    id: String,
+    /// A hash of what was asked: path and body.
+    request: String,
+    /// When the call began. Server time.
+    started_at: DateTime,
+    /// Absent while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<KeptAnswer>,
+    /// When it is removed.
+    expire_at: DateTime,
+}
+
+/// What is known of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing: the call may be made, and is under way now.
+    New,
+    /// The same call was answered.
+    Answered(KeptAnswer),
+    /// The same call is under way.
+    UnderWay,
+    /// It was another call.
+    Other,
+}
+
+fn moved(at: DateTime, by: Duration) -> DateTime {
+    DateTime::from_millis(at.timestamp_millis().saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// Begins the call `request` under the key `id`, unless it is known. One whose process went away is begun anew.
+///
+/// # Errors
+/// The driver's error.
+pub async fn begin(store: &Store, id: &str, request: &str, now: DateTime) -> Result<Known> {
+    let entries = store.collection::<Entry>(names::IDEMPOTENCY);
+    let entry = Entry {
+        id: id.to_owned(),
+        request: request.to_owned(),
+        started_at: now,
+        answer: None,
+        expire_at: moved(now, KEPT),
+    };
+    // Twice: what was in the way may have expired or been given up in between.
+    for _ in 0..2 {
+        match entries.insert_one(&entry).await {
+            Ok(_) => return Ok(Known::New),
+            Err(error) if is_duplicate(&error) => {}
+            Err(error) => return Err(error),
+        }
+        let Some(found) = entries.find_one(doc! { "_id": id }).await? else { continue };
+        if found.request != request {
+            return Ok(Known::Other);
+        }
+        if let Some(answer) = found.answer {
+            return Ok(Known::Answered(answer));
+        }
+        if moved(found.started_at, LOST_AFTER) > now {
+            return Ok(Known::UnderWay);
+        }
+        let lost = doc! { "_id": id, "startedAt": found.started_at, "answer": { "$exists": false } };
+        entries.delete_one(lost).await?;
+    }
+    Ok(Known::UnderWay)
+}
+
+/// Keeps the answer.
+///
+/// # Errors
+/// The driver's error.
+pub async fn keep(store: &Store, id: &str, answer: &KeptAnswer) -> Result<()> {
+    let answer = bson::serialize_to_bson(answer)?;
+    let entries = store.collection::<Document>(names::IDEMPOTENCY);
+    entries.update_one(doc! { "_id": id }, doc! { "$set": { "answer": answer } }).await?;
+    Ok(())
+}
+
+/// Forgets a call that changed nothing, so that it may be made again under its key.
+///
+/// # Errors
+/// The driver's error.
+pub async fn forget(store: &Store, id: &str) -> Result<()> {
+    let entries = store.collection::<Document>(names::IDEMPOTENCY);
+    entries.delete_one(doc! { "_id": id, "answer": { "$exists": false } }).await?;
+    Ok(())
+}
+
+fn is_duplicate(error: &mongodb::error::Error) -> bool {
+    matches!(*error.kind, ErrorKind::Write(WriteFailure::WriteError(ref write)) if write.code == 11000)
+}

@@ -1,0 +1,100 @@
+//! Calls that are made again under their `Idempotency-Key`.
+
+use axum::body::Body;
+use axum::http::Request;
+use bson::{DateTime, Document, doc};
+use serde_json::{Value, json};
+use taskwire::store::names;
+
+use crate::harness::{Answer, Api, WEBHOOKS, request, token};
+
+async fn post(api: &Api, user: bson::oid::ObjectId, key: &str, path: &str, body: &Value) -> Answer {
+    api.send(request(Some(&token(user)), "POST", path, Some(body), &[("idempotency-key", key)])).await
+}
+
+async fn webhooks(api: &Api) -> u64 {
+    api.store.collection::<Document>(names::WEBHOOKS).count_documents(doc! {}).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_made_again_under_its_key_has_no_second_effect_and_gets_the_first_answer() {
+    let api = Api::start().await;
+    let first = post(&api, api.admin_a, "key-1", WEBHOOKS, &api.body()).await;
+    let again = post(&api, api.admin_a, "key-1", WEBHOOKS, &api.body()).await;
+    assert_eq!((first.status.as_u16(), first.headers.get("idempotent-replayed")), (201, None));
+    assert_eq!((again.status.as_u16(), &again.headers["idempotent-replayed"]), (201, &"true".parse().unwrap()));
+    for name in ["location", "etag", "content-type"] {
+        assert_eq!(first.headers[name], again.headers[name]);
+    }
+    assert_eq!(first.text, again.text);
+    assert_eq!(webhooks(&api).await, 1);
+    // The answer shows the secret; what is stored does not.
+    let secret = first.json()["secret"].as_str().unwrap().to_owned();
+    let stored = api.everything().await;
+    assert!(stored.contains("idempotencyKeys") || !stored.is_empty());
+    assert!(!stored.contains(&secret) && !stored.contains("key-1"));
+    // Another user's key is another key.
+    let mut body = api.body();
+    body["groupId"] = json!(api.group_b.to_hex());
+    assert_eq!(post(&api, api.admin_b, "key-1", WEBHOOKS, &body).await.status, 201);
+    assert_eq!(webhooks(&api).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_for_one_call_and_one_that_was_refused_may_be_mended() {
+    let api = Api::start().await;
+    let mut bad = api.body();
+    bad["name"] = json!("");
+    assert_eq!(post(&api, api.admin_a, "k", WEBHOOKS, &bad).await.faulty_fields(), ["name"]);
+    post(&api, api.admin_a, "k", WEBHOOKS, &api.body()).await.expect(201);
+    let mut other = api.body();
+    other["name"] = json!("another");
+    assert_eq!(post(&api, api.admin_a, "k", WEBHOOKS, &other).await.faulty_fields(), ["Idempotency-Key"]);
+    for bad in [" ", "", &"k".repeat(256)] {
+        let answer = post(&api, api.admin_a, bad, WEBHOOKS, &api.body()).await;
+        // The server takes spaces around a value away.
+        assert_eq!(answer.faulty_fields(), ["Idempotency-Key"], "{bad:?}");
+    }
+    assert_eq!(webhooks(&api).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_under_one_key_one_is_made() {
+    let api = Api::start().await;
+    let body = api.body();
+    let calls = (0..8).map(|_| post(&api, api.admin_a, "same", WEBHOOKS, &body));
+    let answers = futures::future::join_all(calls).await;
+    assert!(answers.iter().any(|answer| answer.status == 201));
+    for answer in &answers {
+        assert!(matches!(answer.status.as_u16(), 201 | 409), "{} {}", answer.status, answer.text);
+    }
+    assert_eq!(webhooks(&api).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_whose_call_was_lost_is_free_again_and_all_are_kept_a_day() {
+    let api = Api::start().await;
+    post(&api, api.admin_a, "lost", WEBHOOKS, &api.body()).await.expect(201);
+    let keys = api.store.collection::<Document>(names::IDEMPOTENCY);
+    let kept = keys.find_one(doc! {}).await.unwrap().unwrap();
+    let (begun, end) = (kept.get_datetime("startedAt").unwrap(), kept.get_datetime("expireAt").unwrap());
+    assert_eq!(end.timestamp_millis() - begun.timestamp_millis(), 86_400_000);
+    // As a killed process leaves it: at first it may still be under way.
+    keys.update_one(doc! {}, doc! { "$unset": { "answer": "" } }).await.unwrap();
+    post(&api, api.admin_a, "lost", WEBHOOKS, &api.body()).await.expect(409);
+    let long_ago = DateTime::from_millis(begun.timestamp_millis() - 121_000);
+    keys.update_one(doc! {}, doc! { "$set": { "startedAt": long_ago } }).await.unwrap();
+    post(&api, api.admin_a, "lost", WEBHOOKS, &api.body()).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_a_key_a_body_is_as_bounded_as_without() {
+    let api = Api::start().await;
+    let request = Request::post(WEBHOOKS)
+        .header("authorization", format!("Bearer {}", token(api.admin_a)))
+        .header("content-type", "application/json")
+        .header("idempotency-key", "large")
+        .body(Body::from("x".repeat(64 * 1024 + 1)))
+        .unwrap();
+    assert_eq!(api.send(request).await.status, 413);
+}
