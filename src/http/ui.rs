@@ -30,16 +30,15 @@ const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 struct Dist;
 
 /// `/admin/` and the way to it. Pages of `frame_ancestors` may show it in a frame.
-pub(super) fn routes(frame_ancestors: &[HeaderValue]) -> Router {
-    let embedders: Vec<_> = frame_ancestors.iter().filter_map(|origin| origin.to_str().ok()).collect();
+pub(super) fn routes(frame_ancestors: &[String]) -> Router {
     Router::new()
         .route("/admin", get(|| async { Redirect::permanent("/admin/") }))
-        .route("/admin/", get(|State(embedders): State<Arc<str>>| async move { index(&embedders) }))
+        .route("/admin/", get(|State(embedders): State<Arc<[String]>>| async move { index(&embedders) }))
         .route("/admin/{*path}", get(file))
-        .with_state(embedders.join(" ").into())
+        .with_state(frame_ancestors.into())
 }
 
-async fn file(State(embedders): State<Arc<str>>, Path(path): Path<String>, headers: HeaderMap) -> Response {
+async fn file(State(embedders): State<Arc<[String]>>, Path(path): Path<String>, headers: HeaderMap) -> Response {
     let is_asset = path.starts_with(ASSETS);
     let Some(media) = media_type(&path) else {
         return if is_asset { ApiError::no_route().into_response() } else { index(&embedders) };
@@ -54,11 +53,11 @@ async fn file(State(embedders): State<Arc<str>>, Path(path): Path<String>, heade
 }
 
 /// The page, with a nonce for its styles that nobody can foresee.
-fn index(embedders: &str) -> Response {
+fn index(embedders: &[String]) -> Response {
     let Some(page) = Dist::get("index.html") else { return not_built() };
     let nonce = BASE64URL_NOPAD.encode(&rand::rng().random::<[u8; 16]>());
-    let page = text(&page.data).replace("__CSP_NONCE__", &nonce).replace("__EMBEDDERS__", embedders);
-    let ancestors = if embedders.is_empty() { "'none'" } else { embedders };
+    let page = text(&page.data).replace("__CSP_NONCE__", &nonce).replace("__EMBEDDERS__", &embedders.join(" "));
+    let ancestors = if embedders.is_empty() { Cow::from("'none'") } else { embedders.join(" ").into() };
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; font-src 'self'; \
          connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
@@ -109,8 +108,8 @@ mod tests {
 
     use super::*;
 
-    async fn ask(path: &str, embedders: &[&'static str]) -> (Response, String) {
-        let embedders: Vec<_> = embedders.iter().map(|&origin| HeaderValue::from_static(origin)).collect();
+    async fn ask(path: &str, embedders: &[&str]) -> (Response, String) {
+        let embedders: Vec<String> = embedders.iter().map(|&origin| origin.to_owned()).collect();
         let request = Request::get(path).body(Body::empty()).unwrap();
         let (parts, body) = routes(&embedders).oneshot(request).await.unwrap().into_parts();
         let body = to_bytes(body, 1 << 22).await.unwrap();
