@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import type { Stack } from "./stack";
 
@@ -7,6 +8,11 @@ export const launch = (): Promise<Browser> =>
     // As root, which builds in containers are, it does not start with it.
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb"],
   });
+
+/** What was to be seen when a test failed: beside the programs' logs. */
+export async function picture(page: Page) {
+  await page.screenshot({ path: join(import.meta.dirname, "../../.cache/web-logs/failed.png") }).catch(() => {});
+}
 
 export type Opened = { page: Page; complaints: string[] };
 

@@ -1,6 +1,6 @@
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { launch, type Opened, open, signIn, visit } from "./browser";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { launch, type Opened, open, picture, signIn, visit } from "./browser";
 import { Host } from "./host";
 import { eventually, freePort, Stack, tokenFor } from "./stack";
 
@@ -37,6 +37,7 @@ describe.sequential("a group's admin", () => {
     page = opened.page;
     await signIn(page, stack);
   });
+  afterEach(({ task }) => (task.result?.state === "fail" ? picture(page) : undefined));
 
   test("is told what to do first, and creates a webhook", async () => {
     await page.getByRole("link", { name: "Webhooks", exact: true }).click();

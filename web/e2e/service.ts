@@ -7,7 +7,7 @@ export class TaskService {
   private readonly members: ObjectId[];
 
   private constructor(
-    private readonly db: Db,
+    readonly db: Db,
     private readonly groupId: ObjectId,
     private readonly adminId: ObjectId,
   ) {

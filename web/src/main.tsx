@@ -3,13 +3,9 @@ import "@mantine/notifications/styles.css";
 import "./app/theme.css";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import * as z from "zod";
 import { App } from "./app/App";
 import { firstLanguage } from "./app/preferences";
 import { setLanguage } from "./i18n";
-
-// Its faster way compiles code from text, which the page's policy forbids.
-z.config({ jitless: true });
 
 const place = document.getElementById("root");
 if (place) {

@@ -6,17 +6,13 @@ import {
   type RouterHistory,
   retainSearchParams,
 } from "@tanstack/react-router";
-import * as z from "zod";
-import { DELIVERY_STATUSES, EVENT_TYPES } from "../api/types";
 import { Failure } from "../ui/States";
 import { NotFound } from "./NotFound";
 import { Shell } from "./Shell";
-
-const text = z.string().min(1).optional().catch(undefined);
-const eventType = z.enum(EVENT_TYPES).optional().catch(undefined);
+import { eventsSearch, groupSearch, listSearch, parseSearch, stringifySearch, webhookSearch } from "./search";
 
 const root = createRootRoute({
-  validateSearch: z.object({ group: text }),
+  validateSearch: groupSearch,
   search: { middlewares: [retainSearchParams(["group"])] },
   component: Shell,
   notFoundComponent: NotFound,
@@ -32,10 +28,7 @@ const overview = createRoute({
 const webhooks = createRoute({
   getParentRoute: () => root,
   path: "/webhooks",
-  validateSearch: z.object({
-    q: text,
-    health: z.enum(["healthy", "failing", "disabled"]).optional().catch(undefined),
-  }),
+  validateSearch: listSearch,
   component: lazyRouteComponent(() => import("../webhooks/ListPage"), "ListPage"),
 });
 
@@ -48,22 +41,14 @@ const newWebhook = createRoute({
 const webhook = createRoute({
   getParentRoute: () => root,
   path: "/webhooks/$webhookId",
-  validateSearch: z.object({
-    tab: z.enum(["deliveries", "settings", "secret"]).optional().catch(undefined),
-    status: z.enum(DELIVERY_STATUSES).optional().catch(undefined),
-    eventType,
-    task: text,
-    since: text,
-    until: text,
-    delivery: text,
-  }),
+  validateSearch: webhookSearch,
   component: lazyRouteComponent(() => import("../webhooks/WebhookPage"), "WebhookPage"),
 });
 
 const events = createRoute({
   getParentRoute: () => root,
   path: "/events",
-  validateSearch: z.object({ task: text, eventType, since: text, until: text, event: text }),
+  validateSearch: eventsSearch,
   component: lazyRouteComponent(() => import("../events/EventsPage"), "EventsPage"),
 });
 
@@ -78,17 +63,6 @@ const signature = createRoute({
   path: "/signature",
   component: lazyRouteComponent(() => import("../signature/SignaturePage"), "SignaturePage"),
 });
-
-/** Values are texts as they stand: an id that looks like a number stays what it is. */
-const parseSearch = (search: string) => Object.fromEntries(new URLSearchParams(search));
-const stringifySearch = (search: Record<string, unknown>) => {
-  const params = new URLSearchParams();
-  for (const [name, value] of Object.entries(search)) {
-    if (value !== undefined && value !== null && value !== "") params.set(name, String(value));
-  }
-  const shown = params.toString();
-  return shown ? `?${shown}` : "";
-};
 
 export const createAppRouter = (history?: RouterHistory) =>
   createRouter({

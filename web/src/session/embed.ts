@@ -1,16 +1,26 @@
-import * as z from "zod";
 import { session } from "./session";
 
 /** What the embedding page may send, at first and whenever one of it changes. */
-const FromHost = z.object({
-  type: z.literal("taskwire:session"),
-  token: z.string().min(1).optional(),
-  groupId: z.string().min(1).optional(),
-  groupName: z.string().optional(),
-  locale: z.string().optional(),
-  theme: z.enum(["light", "dark", "auto"]).optional(),
-});
-export type HostMessage = z.infer<typeof FromHost>;
+export type HostMessage = {
+  type: "taskwire:session";
+  token?: string;
+  groupId?: string;
+  groupName?: string;
+  locale?: string;
+  theme?: "light" | "dark" | "auto";
+};
+
+function isFromHost(data: unknown): data is HostMessage {
+  if (typeof data !== "object" || data === null) return false;
+  const { type, theme, ...texts } = data as Record<string, unknown>;
+  return (
+    type === "taskwire:session" &&
+    (theme === undefined || ["light", "dark", "auto"].includes(theme as string)) &&
+    [texts.token, texts.groupId, texts.groupName, texts.locale].every(
+      (one) => one === undefined || typeof one === "string",
+    )
+  );
+}
 
 /** Origins that may embed this page: the server's setting, written into the page. */
 export function allowedOrigins(): string[] {
@@ -30,8 +40,7 @@ export function startEmbedding(apply: (message: HostMessage) => void) {
   };
   window.addEventListener("message", (event) => {
     if (event.source !== window.parent || !origins.includes(event.origin)) return;
-    const message = FromHost.safeParse(event.data);
-    if (message.success) apply(message.data);
+    if (isFromHost(event.data)) apply(event.data);
   });
   session.embed(() => tell("taskwire:token-needed"));
   tell("taskwire:ready");
