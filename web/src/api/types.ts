@@ -93,9 +93,14 @@ export type Receipt = {
 };
 
 export type TestResult = {
-  status: string;
-  durationMs: number | null;
+  status: "delivered" | "failed";
+  durationMs: number;
   responseStatus: number | null;
   errorMessage: string | null;
 };
-export type ReceiverCase = { case: string; expected: string; got: string; ok: boolean };
+export type ReceiverCase = {
+  case: "good" | "tampered" | "stale" | "repeated";
+  expected: "accepted" | "refused";
+  got: string;
+  ok: boolean;
+};
