@@ -51,12 +51,17 @@ export function Shell() {
       <Button component="a" href="#main" className="skip" size="xs">
         {t("nav.skip")}
       </Button>
-      <Box component="header" className="surface" style={{ borderRadius: 0, borderWidth: "0 0 1px" }}>
+      <Box
+        component="nav"
+        aria-label={t("nav.label")}
+        className="surface"
+        style={{ borderRadius: 0, borderWidth: "0 0 1px" }}
+      >
         <Container size="xl" py={embedded ? 6 : 10}>
           <Group justify="space-between" gap="sm" wrap="wrap">
             {embedded ? null : <Brand />}
             {token ? (
-              <Box component="nav" aria-label={t("nav.label")} className="nav" style={{ flex: "1 1 auto", order: 2 }}>
+              <Box className="nav" style={{ flex: "1 1 auto", order: 2 }}>
                 {PAGES.map(([to, label]) => (
                   <Link key={to} to={to} activeOptions={{ exact: to === "/", includeSearch: false }}>
                     {t(label)}
