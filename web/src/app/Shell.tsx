@@ -61,7 +61,7 @@ export function Shell() {
           <Group justify="space-between" gap="sm" wrap="wrap">
             {embedded ? null : <Brand />}
             {token ? (
-              <Box className="nav" style={{ flex: "1 1 auto", order: 2 }}>
+              <Box className="nav pages">
                 {PAGES.map(([to, label]) => (
                   <Link key={to} to={to} activeOptions={{ exact: to === "/", includeSearch: false }}>
                     {t(label)}
@@ -94,7 +94,7 @@ export function Shell() {
 
 function Brand() {
   return (
-    <Group gap={8} style={{ order: 1 }}>
+    <Group gap={8}>
       <img src="/admin/favicon.svg" alt="" width={26} height={26} />
       <Text fw={700} size="lg" style={{ letterSpacing: "-0.02em" }}>
         Taskwire
