@@ -6,7 +6,7 @@ export default defineConfig({
     include: [process.env.TASKWIRE_LOOK ? "e2e/look.ts" : "e2e/**/*.e2e.ts"],
     environment: "node",
     fileParallelism: false,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 90_000,
     bail: 1,
   },

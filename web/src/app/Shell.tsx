@@ -96,7 +96,7 @@ function Brand() {
   return (
     <Group gap={8}>
       <img src="/admin/favicon.svg" alt="" width={26} height={26} />
-      <Text fw={700} size="lg" style={{ letterSpacing: "-0.02em" }}>
+      <Text fw={700} size="lg" visibleFrom="xs" style={{ letterSpacing: "-0.02em" }}>
         Taskwire
       </Text>
     </Group>

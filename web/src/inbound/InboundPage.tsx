@@ -162,7 +162,7 @@ function Samples({ groupId }: { groupId: string }) {
         <Tabs.List>
           {SAMPLES.map((sample) => (
             <Tabs.Tab key={sample} value={sample}>
-              {sample}
+              <Ltr>{sample}</Ltr>
             </Tabs.Tab>
           ))}
         </Tabs.List>

@@ -1,6 +1,5 @@
 import { Group, Text, useDirection } from "@mantine/core";
-import { useElementSize } from "@mantine/hooks";
-import { useState } from "react";
+import { useLayoutEffect, useRef, useState } from "react";
 import type { Hour } from "../api/types";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
@@ -17,12 +16,28 @@ export function roundUp(value: number): number {
   return step * power;
 }
 
+/** How wide an element is, from its first picture on. */
+function useWidth() {
+  const ref = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
+    const element = ref.current;
+    if (!element) return;
+    const measure = () => setWidth(element.clientWidth);
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  return { ref, width };
+}
+
 /** Attempts by hour, successes below failures; the past on the side where a language begins. */
 export default function HourChart({ hours }: { hours: Hour[] }) {
   const t = useT();
   const format = useFormat();
   const { dir } = useDirection();
-  const { ref, width } = useElementSize();
+  const { ref, width } = useWidth();
   const [at, setAt] = useState<number | null>(null);
   const most = roundUp(Math.max(0, ...hours.map((hour) => hour.attempts)));
   const plot = Math.max(0, width - SIDE);

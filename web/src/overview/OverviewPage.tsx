@@ -11,6 +11,7 @@ import { HealthBadge } from "../ui/Badges";
 import { Icon } from "../ui/Icon";
 import { Page } from "../ui/Page";
 import { Empty, Failure, Loaded } from "../ui/States";
+import { Ltr } from "../ui/Text";
 import { useNow } from "../ui/useNow";
 import { toneOf } from "./health";
 
@@ -154,7 +155,7 @@ function Tiles({ stats }: { stats: Stats | undefined }) {
         label={t("overview.latency")}
         waiting={waiting}
         value={ms(latencyMs?.p50)}
-        note={`p95 ${ms(latencyMs?.p95)} · p99 ${ms(latencyMs?.p99)}`}
+        note={<Ltr>{`p95 ${ms(latencyMs?.p95)} · p99 ${ms(latencyMs?.p99)}`}</Ltr>}
       />
       <Tile
         label={t("overview.deadLetters")}
@@ -172,7 +173,7 @@ function useMilliseconds() {
   return (value: number | null | undefined) => (value == null ? "–" : format.milliseconds(value));
 }
 
-type TileProps = { label: string; value: ReactNode; note?: string; tone?: string; waiting: boolean };
+type TileProps = { label: string; value: ReactNode; note?: ReactNode; tone?: string; waiting: boolean };
 
 function Tile({ label, value, note, tone, waiting }: TileProps) {
   return (
