@@ -6,7 +6,7 @@ const wire: MantineColorsTuple = [
   "#c4c7f4",
   "#a4a8ee",
   "#878ce6",
-  "#6a6fdc",
+  "#5d62d4",
   "#4f53cb",
   "#4346b2",
   "#383a95",
