@@ -22,34 +22,28 @@ mod present;
 mod secret;
 mod settings;
 mod show;
+mod take;
 mod task_input;
 mod turns;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bson::DateTime;
 use ipnet::IpNet;
-use rand::Rng;
-use serde::Serialize;
 
 use self::describe::{CategoriesBody, GroupPath, InboundResults, InboundTaskShown, Signed, TaskPath, TasksBody};
 use self::door::{Decoy, Pass, identify};
-use self::plan::{Plan, Planner, group_update};
+use self::take::{Outcome, take};
 use self::turns::{Rates, Turns};
 use super::App;
 use super::error::{ApiError, ApiResult};
 use crate::config::{ApiSettings, SettingError};
-use crate::mapping::{Mapping, Writer, WriterShape};
-use crate::model::{InboundKind, ItemOutcome, ItemResult, Receipt, Scope};
-use crate::store;
-use crate::store::inbound_writes::{Applied, Documents, GroupTouch, Writes, apply};
+use crate::model::{InboundKind, Scope};
 
 #[cfg(fuzzing)]
 pub use fuzzing::fuzz;
@@ -57,12 +51,6 @@ pub(super) use settings::*;
 
 /// The largest body, in bytes.
 pub(super) const BODY_MAX: usize = 256 * 1024;
-/// How often a call is planned anew on what has changed meanwhile.
-const PLANS_MAX: u32 = 10;
-/// How long a receipt is kept: long after its signature is too old.
-const RECEIPT_KEPT: Duration = Duration::from_secs(7 * 86_400);
-/// On an answer that was given before.
-const REPLAYED: &str = "idempotent-replayed";
 
 /// What inbound calls need besides what every request has.
 pub struct Desk {
@@ -89,40 +77,6 @@ impl Desk {
             turns: Turns::default(),
             rates: Rates::default(),
         })
-    }
-}
-
-/// How a call ended, for its metric.
-#[derive(Debug, Clone, Copy)]
-enum Outcome {
-    Created,
-    Updated,
-    Unchanged,
-    Replayed,
-    Read,
-}
-
-impl Outcome {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Unchanged => "unchanged",
-            Self::Replayed => "replayed",
-            Self::Read => "read",
-        }
-    }
-
-    /// What a call did in all: the most that it did to one of its items.
-    fn of(results: &[ItemResult]) -> Self {
-        let any = |outcome| results.iter().any(|result| result.outcome == outcome);
-        if any(ItemOutcome::Created) {
-            Self::Created
-        } else if any(ItemOutcome::Updated) {
-            Self::Updated
-        } else {
-            Self::Unchanged
-        }
     }
 }
 
@@ -162,11 +116,7 @@ impl Call {
         admitted.map_err(IntoResponse::into_response)?;
         match app.inbound.rates.count(&pass.group, pass.integration.rate_limit_per_minute) {
             Ok(()) => Ok(pass),
-            Err(seconds) => {
-                let mut response = ApiError::too_fast().into_response();
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-                Err(response)
-            }
+            Err(seconds) => Err(ApiError::too_fast_for_group(seconds).into_response()),
         }
     }
 }
@@ -294,140 +244,4 @@ async fn post(
     let call = Call::read(request).await.map_err(IntoResponse::into_response)?;
     let pass = call.enter(app, group, scope).await?;
     take(app, &pass, kind, &call.body).await.map_err(IntoResponse::into_response)
-}
-
-/// Does what a call that was let in asks for, once.
-async fn take(app: &App, pass: &Pass, kind: InboundKind, body: &[u8]) -> ApiResult<(Outcome, Response)> {
-    if let Some(answer) = answered_before(app, pass, kind).await? {
-        return Ok(answer);
-    }
-    let shape = app.mapping.writer.as_ref().ok_or_else(|| {
-        ApiError::conflict("this Taskwire cannot write for the task service: its mapping has no [writer]")
-    })?;
-    let wanted = Wanted::read(kind, body, &app.mapping)?;
-    let _turn = app.inbound.turns.take(&pass.group).await?;
-    for attempt in 1..=PLANS_MAX {
-        let now = app.clock.now();
-        let (plan, names_seen) = wanted.plan(app, pass, shape, now).await?;
-        let receipt = receipt_of(pass, kind, &plan, now);
-        let answer = first_answer(&receipt);
-        match apply(&app.store, writes(app, pass, kind, shape, plan, names_seen, receipt)).await? {
-            Applied::Done => return Ok(answer),
-            Applied::TakenBefore => {
-                let answer = answered_before(app, pass, kind).await?;
-                return answer.ok_or_else(ApiError::busy);
-            }
-            Applied::Stale => {
-                let pause = rand::rng().random_range(1..=u64::from(attempt) * 10);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-            }
-        }
-    }
-    Err(ApiError::busy())
-}
-
-/// What a call wants, read and checked by itself.
-enum Wanted {
-    Tasks(Vec<task_input::TaskInput>),
-    Categories(Vec<categories::CategoryInput>),
-}
-
-impl Wanted {
-    fn read(kind: InboundKind, body: &[u8], mapping: &Mapping) -> ApiResult<Self> {
-        match kind {
-            InboundKind::Tasks => task_input::read_tasks(body, mapping).map(Self::Tasks),
-            InboundKind::Categories => categories::read_categories(body, mapping).map(Self::Categories),
-        }
-    }
-
-    /// Looks up what stands and plans on it; with how often names had been written by then, where names are looked at.
-    async fn plan(&self, app: &App, pass: &Pass, shape: &WriterShape, now: DateTime) -> ApiResult<(Plan, Option<i64>)> {
-        let (mapping, integration) = (&*app.mapping, &pass.integration);
-        let no_writer = || ApiError::internal();
-        let writer = Writer::new(mapping, &pass.group, &integration.user_id, now).ok_or_else(no_writer)?;
-        let planner = Planner { mapping, writer, group: &pass.group, scopes: &integration.scopes, now };
-        match self {
-            Self::Tasks(inputs) => {
-                let present = present::tasks(app, pass, shape, inputs).await?;
-                Ok((planner.tasks(inputs, &present)?, None))
-            }
-            Self::Categories(inputs) => {
-                let (present, seen) = present::categories(app, pass, &shape.categories, inputs).await?;
-                let plan = planner.categories(inputs, &present, &shape.categories)?;
-                let names = plan.writes().then_some(seen);
-                Ok((plan, names))
-            }
-        }
-    }
-}
-
-fn writes(
-    app: &App,
-    pass: &Pass,
-    kind: InboundKind,
-    shape: &WriterShape,
-    plan: Plan,
-    names_seen: Option<i64>,
-    receipt: Receipt,
-) -> Writes {
-    let mapping = &app.mapping;
-    let touches = kind == InboundKind::Tasks && plan.writes();
-    let update = touches.then(|| group_update(&shape.group, &plan, receipt.at));
-    let history = mapping.history.as_ref().map(|history| history.collection.clone());
-    Writes {
-        receipt,
-        new_refs: plan.new_refs,
-        moved_refs: plan.moved_refs,
-        names_seen,
-        rows: Documents { collection: history.unwrap_or_default(), inserts: plan.rows, replaces: Vec::new() },
-        documents: plan.documents,
-        group: update.map(|update| GroupTouch {
-            collection: mapping.groups.collection.clone(),
-            id: pass.group.clone(),
-            update,
-        }),
-    }
-}
-
-fn receipt_of(pass: &Pass, kind: InboundKind, plan: &Plan, now: DateTime) -> Receipt {
-    let created = plan.results.iter().any(|result| result.outcome == ItemOutcome::Created);
-    let kept = i64::try_from(RECEIPT_KEPT.as_millis()).unwrap_or(i64::MAX);
-    Receipt {
-        id: pass.receipt.clone(),
-        integration_id: pass.integration.id,
-        group_id: pass.group.clone(),
-        kind,
-        status: if created { 201 } else { 200 },
-        results: plan.results.clone(),
-        at: now,
-        expire_at: DateTime::from_millis(now.timestamp_millis().saturating_add(kept)),
-    }
-}
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    results: &'a [ItemResult],
-}
-
-fn first_answer(receipt: &Receipt) -> (Outcome, Response) {
-    let created = Outcome::of(&receipt.results);
-    let status = u16::try_from(receipt.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-    let answer = (status.unwrap_or(StatusCode::OK), Json(Answer { results: &receipt.results }));
-    (created, answer.into_response())
-}
-
-/// The answer to this very request, if it was taken before.
-///
-/// # Errors
-/// 409 where it was taken at the other endpoint: a signature covers time and body, not the path.
-async fn answered_before(app: &App, pass: &Pass, kind: InboundKind) -> ApiResult<Option<(Outcome, Response)>> {
-    let Some(receipt) = store::inbound::receipt(&app.store, &pass.receipt).await? else { return Ok(None) };
-    if receipt.kind != kind {
-        let detail =
-            format!("this signature was used for {} already: sign the request with a new time", receipt.kind.name());
-        return Err(ApiError::conflict(detail));
-    }
-    let (_, mut response) = first_answer(&receipt);
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    Ok(Some((Outcome::Replayed, response)))
 }

@@ -102,10 +102,16 @@ struct About<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// A writer; `None` if the mapping does not say how to write.
+    /// A writer that goes by `shape`, which is the mapping's own.
     #[must_use]
-    pub fn new(mapping: &'a Mapping, group: &'a DocId, user: &'a DocId, now: DateTime) -> Option<Self> {
-        Some(Self { mapping, shape: mapping.writer.as_ref()?, group, user, now })
+    pub const fn new(
+        mapping: &'a Mapping,
+        shape: &'a WriterShape,
+        group: &'a DocId,
+        user: &'a DocId,
+        now: DateTime,
+    ) -> Self {
+        Self { mapping, shape, group, user, now }
     }
 
     /// The document of a new task.

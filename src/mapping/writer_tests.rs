@@ -17,7 +17,7 @@ impl Scene {
     }
 
     fn writer(&self) -> Writer<'_> {
-        Writer::new(&self.mapping, &self.group, &self.user, NOW).unwrap()
+        Writer::new(&self.mapping, self.mapping.writer.as_ref().unwrap(), &self.group, &self.user, NOW)
     }
 
     fn values(&self, given: &[(&str, Value)]) -> Vec<Value> {

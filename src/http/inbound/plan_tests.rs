@@ -31,7 +31,7 @@ impl Scene {
     }
 
     fn plan(&self, body: &serde_json::Value) -> ApiResult<Plan> {
-        let writer = Writer::new(&self.mapping, &self.group, &self.user, NOW).unwrap();
+        let writer = Writer::new(&self.mapping, self.mapping.writer.as_ref().unwrap(), &self.group, &self.user, NOW);
         let planner = Planner { mapping: &self.mapping, writer, group: &self.group, scopes: &self.scopes, now: NOW };
         planner.tasks(&read_tasks(body.to_string().as_bytes(), &self.mapping).unwrap(), &self.present)
     }

@@ -156,7 +156,7 @@ fn add_common(operation: &mut Value) {
                 "403" if signed => ApiError::not_allowed(said),
                 "404" if signed => ApiError::nothing_there(said),
                 "413" => ApiError::too_large(crate::http::inbound::BODY_MAX),
-                "429" => ApiError::too_fast(),
+                "429" => ApiError::too_fast_for_group(3),
                 "403" => ApiError::foreign_group(),
                 "404" => ApiError::not_found("webhook"),
                 "409" => ApiError::conflict(said),

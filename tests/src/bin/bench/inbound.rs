@@ -155,7 +155,7 @@ impl Partners {
 /// What a call that creates so many tasks writes.
 fn writes(mapping: &Mapping, group: &Group, count: usize) -> Option<Writes> {
     let (group_id, user, now) = (DocId::Oid(group.id), DocId::Oid(group.admin), DateTime::now());
-    let writer = Writer::new(mapping, &group_id, &user, now)?;
+    let writer = Writer::new(mapping, mapping.writer.as_ref()?, &group_id, &user, now);
     let (mut tasks, mut rows, mut refs, mut results) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for number in 0..count {
         let id = ObjectId::new();
