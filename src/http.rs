@@ -14,8 +14,8 @@ pub mod etag;
 mod event_types;
 mod group_admins;
 mod idempotency;
-mod limits;
 mod inbound;
+mod limits;
 #[cfg(fuzzing)]
 pub use inbound::fuzz as fuzz_inbound;
 pub mod openapi;

@@ -231,15 +231,16 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
     }
 
-    /// 429: more calls than the integration may make.
+    /// 429: more calls than the integration may make; there is room again after so many seconds.
     #[must_use]
-    pub fn too_fast() -> Self {
+    pub fn group_too_fast(seconds: u64) -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too-fast",
             "Too many requests",
             "more calls than this group's rateLimitPerMinute allows: wait as long as Retry-After says, or send batches",
         )
+        .with_header("retry-after", seconds.to_string())
     }
 
     /// 503: too many calls for one group at once. Nothing was written.

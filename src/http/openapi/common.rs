@@ -117,8 +117,10 @@ fn add_common(operation: &mut Value) {
     if by_group {
         answers.push((ApiError::foreign_group(), "The caller does not administer this group"));
     }
-    if in_path && !signed {
+    if in_path {
         answers.push((ApiError::malformed("the request cannot be read"), "The path cannot be read"));
+    }
+    if in_path && !signed {
         let what = "There is no such thing in a group that the caller administers";
         answers.push((ApiError::not_found("webhook"), what));
     }
@@ -154,7 +156,7 @@ fn add_common(operation: &mut Value) {
                 "403" if signed => ApiError::not_allowed(said),
                 "404" if signed => ApiError::nothing_there(said),
                 "413" => ApiError::too_large(crate::http::inbound::BODY_MAX),
-                "429" => ApiError::too_fast(),
+                "429" => ApiError::group_too_fast(20),
                 "403" => ApiError::foreign_group(),
                 "404" => ApiError::not_found("webhook"),
                 "409" => ApiError::conflict(said),
