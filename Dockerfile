@@ -2,9 +2,17 @@
 #
 #   docker build --target api -t taskwire-api .
 
+FROM node:20-bookworm-slim AS page
+WORKDIR /source/web
+COPY web/package.json web/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY web .
+RUN npm run build
+
 FROM rust:1.90-bookworm AS build
 WORKDIR /source
 COPY . .
+COPY --from=page /source/web/dist web/dist
 # The registry and the target directory are kept between builds; what is needed of them is copied out.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \

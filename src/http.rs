@@ -85,6 +85,8 @@ pub struct App {
     pub admins: group_admins::GroupAdmins,
     /// Inbound calls.
     pub inbound: inbound::Desk,
+    /// Origins that may show the page in a frame.
+    pub frame_ancestors: Vec<String>,
 }
 
 impl App {
@@ -106,6 +108,7 @@ impl App {
             limits: limits::UserLimits::new(settings.user_rate_per_minute),
             cors_origins: settings.cors_origins.clone(),
             rotation_overlap: settings.rotation_overlap,
+            frame_ancestors: settings.frame_ancestors.clone(),
             store,
             clock,
         }))
@@ -149,11 +152,12 @@ pub fn router(app: Arc<App>, status: Router) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
         .layer(middleware::from_fn_with_state(app.clone(), limits::limit));
     let cors = cors(&app.cors_origins);
+    let page = ui::routes(&app.frame_ancestors);
     let api = api.with_state(app);
     Router::new()
         .merge(api)
         .merge(openapi::routes())
-        .merge(ui::routes())
+        .merge(page)
         .fallback(|| std::future::ready(error::ApiError::no_route()))
         .layer(middleware::from_fn(around::around))
         .layer(cors)

@@ -47,6 +47,8 @@ pub struct ApiSettings {
     pub client: ClientSettings,
     /// `TASKWIRE_TRUSTED_PROXIES`: whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// `TASKWIRE_FRAME_ANCESTORS`: origins whose pages may show the admin page in a frame; empty: none.
+    pub frame_ancestors: Vec<String>,
 }
 
 impl ApiSettings {
@@ -62,32 +64,19 @@ impl ApiSettings {
             user_rate_per_minute: NonZeroU32::new(
                 u32::try_from(source.number("user_rate_per_minute", 600, 0..=1_000_000)?).unwrap_or(0),
             ),
-            cors_origins: read_origins(source)?,
+            cors_origins: {
+                let origins = origins(source, "cors_origins")?;
+                origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect()
+            },
             rotation_overlap: match source.text("rotation_max_hours") {
                 None => None,
                 Some(_) => Some(Duration::from_secs(source.number("rotation_max_hours", 1, 1..=8760)? * 3600)),
             },
             client: ClientSettings::read(source)?,
             trusted_proxies: source.networks("trusted_proxies")?,
+            frame_ancestors: origins(source, "frame_ancestors")?,
         })
     }
-}
-
-/// Origins as browsers send them: scheme, host and port, nothing else.
-fn read_origins(source: &Source) -> Result<Vec<HeaderValue>, SettingError> {
-    const KEY: &str = "cors_origins";
-    const TAKES: &str = "a comma-separated list of origins such as https://app.example";
-    let Some(text) = source.text(KEY) else { return Ok(Vec::new()) };
-    text.split(',')
-        .map(str::trim)
-        .map(|part| {
-            let refused = || wrong(KEY, format!("{part:?} is no origin"), TAKES);
-            let url = Url::parse(part).map_err(|_| refused())?;
-            let origin = url.origin().ascii_serialization();
-            let is_whole = matches!(url.scheme(), "http" | "https") && origin == part;
-            if is_whole { HeaderValue::try_from(origin).map_err(|_| refused()) } else { Err(refused()) }
-        })
-        .collect()
 }
 
 impl JwtSettings {
@@ -119,20 +108,40 @@ impl JwtSettings {
     }
 }
 
+/// A comma-separated list of origins, each in its one spelling. No wildcards: a frame's messages are checked against these.
+fn origins(source: &Source, key: &str) -> Result<Vec<String>, SettingError> {
+    let takes = "a comma-separated list of origins such as https://app.example.com";
+    let Some(text) = source.text(key) else { return Ok(Vec::new()) };
+    let read = |part: &str| {
+        let url = Url::parse(part).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let plain = url.username().is_empty() && url.password().is_none() && !part.contains(['*', ';']);
+        (bare && plain).then(|| url.origin().ascii_serialization())
+    };
+    text.split(',')
+        .map(str::trim)
+        .map(|part| read(part).ok_or_else(|| wrong(key, format!("{part:?} is no origin"), takes)))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Result<Vec<String>, SettingError> {
+        origins(&Source::from_pairs(&[("frame_ancestors", text)]).unwrap(), "frame_ancestors")
+    }
+
     #[test]
-    fn an_origin_is_scheme_host_and_port_and_nothing_else() {
-        let read = |text| read_origins(&Source::from_pairs(&[("cors_origins", text)]).unwrap());
-        assert_eq!(read("").unwrap().len(), 0);
-        assert_eq!(read("https://app.example, http://localhost:5173").unwrap().len(), 2);
-        for bad in
-            ["*", "app.example", "https://app.example/", "https://app.example/x", "https://u@app.example", "ftp://a"]
+    fn origins_are_brought_into_one_spelling_and_anything_wider_is_refused_by_name() {
+        assert_eq!(read("").unwrap(), Vec::<String>::new());
+        let two = read("https://App.Example.com/, http://localhost:5173").unwrap();
+        assert_eq!(two, ["https://app.example.com", "http://localhost:5173"]);
+        for wide in
+            ["*", "https://*.example.com", "https://a.example/path", "a.example", "data:x", "https://a.example;x"]
         {
-            let error = read(bad).unwrap_err().to_string();
-            assert!(error.contains("TASKWIRE_CORS_ORIGINS"), "{bad}: {error}");
+            let error = read(wide).unwrap_err().to_string();
+            assert!(error.starts_with("TASKWIRE_FRAME_ANCESTORS is wrong"), "{wide}: {error}");
         }
     }
 }

@@ -30,6 +30,10 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         if !declared.is_some_and(is_json) {
             return Err(ApiError::not_json());
         }
+        let encoded = request.headers().get(header::CONTENT_ENCODING);
+        if encoded.is_some_and(|encoding| encoding != "identity") {
+            return Err(ApiError::encoded());
+        }
         read_limited(request.into_body(), BODY_MAX).await.map(Self)
     }
 }

@@ -160,6 +160,17 @@ impl ApiError {
         )
     }
 
+    /// 415: a body that is compressed. A small one could unfold to any size.
+    #[must_use]
+    pub fn encoded() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "encoded",
+            "Unsupported content encoding",
+            "send the body as it is, without Content-Encoding",
+        )
+    }
+
     /// 422: these fields cannot be used. `errors` is not empty.
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
@@ -175,7 +186,7 @@ impl ApiError {
 
     /// 429: the user calls too fast; there is room again after so many seconds.
     #[must_use]
-    pub fn too_fast(seconds: u64) -> Self {
+    pub fn user_too_fast(seconds: u64) -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too-fast",
@@ -233,7 +244,7 @@ impl ApiError {
 
     /// 429: more calls than the integration may make; there is room again after so many seconds.
     #[must_use]
-    pub fn group_too_fast(seconds: u64) -> Self {
+    pub fn too_fast_for_group(seconds: u64) -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too-fast",

@@ -114,7 +114,7 @@ impl Call {
         let pass = identify(app, group, &self.headers, &self.body).await?;
         pass.admit(&app.inbound, self.peer, &self.headers, scope)?;
         let counted = app.inbound.rates.count(&pass.group, pass.integration.rate_limit_per_minute);
-        counted.map_err(ApiError::group_too_fast)?;
+        counted.map_err(ApiError::too_fast_for_group)?;
         Ok(pass)
     }
 }

@@ -45,7 +45,7 @@ impl UserLimits {
         }
         limiter.check_key(user).map_err(|full| {
             let wait = full.wait_time_from(self.clock.now());
-            ApiError::too_fast(wait.as_secs() + 1)
+            ApiError::user_too_fast(wait.as_secs() + 1)
         })
     }
 }

@@ -19,8 +19,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads `raw`; a parameter that is not in `known`, given twice or too long is a fault. An empty value counts as
-    /// not given.
+    /// Reads `raw`; a parameter that is not in `known`, given twice, empty or too long is a fault.
     #[must_use]
     pub fn read(raw: Option<&str>, known: &[&str]) -> Self {
         let mut query = Self { values: BTreeMap::new(), errors: Vec::new() };
@@ -32,13 +31,14 @@ impl Query {
                     format!("there are: {}", known.join(", "))
                 };
                 query.fault(&name, format!("is no parameter here; {known}"));
+            } else if value.is_empty() {
+                query.fault(&name, "is empty: leave it out".to_owned());
             } else if value.len() > VALUE_MAX {
                 query.fault(&name, "is too long".to_owned());
             } else if query.values.insert(name.to_string(), value.into_owned()).is_some() {
                 query.fault(&name, "is given twice".to_owned());
             }
         }
-        query.values.retain(|_, value| !value.is_empty());
         query
     }
 
@@ -133,8 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_counts_as_not_given() {
+    fn an_empty_value_is_a_fault_and_one_left_out_is_not_given() {
         let mut query = Query::read(Some("since=&limit="), &["limit", "since"]);
+        assert!(format!("{:?}", query.finish().unwrap_err()).contains("limit"));
+        let mut query = Query::read(None, &["limit", "since"]);
         assert_eq!((query.time("since"), query.limit()), (None, LIMIT_DEFAULT));
         assert!(query.finish().is_ok());
     }

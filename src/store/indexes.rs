@@ -30,7 +30,7 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
             .build()
     };
     let list_key = doc! { "groupId": 1, "webhookId": 1, "createdAt": -1, "_id": -1 };
-    let indexes: [(&str, Vec<IndexModel>); 12] = [
+    let indexes: [(&str, Vec<IndexModel>); 14] = [
         (names::WEBHOOKS, vec![plain(doc! { "groupId": 1 }), plain(doc! { "updatedAt": 1 })]),
         (
             names::DELIVERIES,

@@ -110,8 +110,10 @@ fn add_common(operation: &mut Value) {
     let signed = !operation["security"].is_null();
     if !signed {
         operation["security"] = json!([{"bearer": []}]);
-        answers
-            .push((ApiError::too_fast(3), "More calls than this user may make; `Retry-After` says how long to wait"));
+        answers.push((
+            ApiError::user_too_fast(3),
+            "More calls than this user may make; `Retry-After` says how long to wait",
+        ));
         answers.push((ApiError::no_token(), "No token, or one that is not valid or no longer"));
     }
     if by_group {
@@ -156,7 +158,7 @@ fn add_common(operation: &mut Value) {
                 "403" if signed => ApiError::not_allowed(said),
                 "404" if signed => ApiError::nothing_there(said),
                 "413" => ApiError::too_large(crate::http::inbound::BODY_MAX),
-                "429" => ApiError::group_too_fast(20),
+                "429" => ApiError::too_fast_for_group(3),
                 "403" => ApiError::foreign_group(),
                 "404" => ApiError::not_found("webhook"),
                 "409" => ApiError::conflict(said),

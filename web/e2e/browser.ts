@@ -1,0 +1,50 @@
+import { join } from "node:path";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import type { Stack } from "./stack";
+
+export const launch = (): Promise<Browser> =>
+  chromium.launch({
+    executablePath: process.env.TASKWIRE_CHROMIUM ?? "/usr/bin/chromium",
+    // As root, which builds in containers are, it does not start with it.
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb"],
+  });
+
+/** What was to be seen when a test failed: beside the programs' logs. */
+export async function picture(page: Page) {
+  await page.screenshot({ path: join(import.meta.dirname, "../../.cache/web-logs/failed.png") }).catch(() => {});
+}
+
+export type Opened = { page: Page; complaints: string[] };
+
+/** A page that notes what the browser complains about: errors, and what the policy refused. */
+export async function open(browser: Browser, options: BrowserContextOptions = {}): Promise<Opened> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, locale: "en-GB", ...options });
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  const complaints: string[] = [];
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => {
+    // Answers that are no success are said so by the browser too; the tests look at what the page makes of them.
+    if (message.type() === "error" && !message.text().startsWith("Failed to load resource"))
+      complaints.push(message.text());
+  });
+  return { page, complaints };
+}
+
+/** Signs in by pasting, as on a plain page. */
+export async function signIn(page: Page, stack: Stack, path = "/", token = stack.token()) {
+  const search = path.includes("?") ? "&" : "?";
+  await page.goto(`${stack.url}/admin${path}${search}group=${stack.service.group}`);
+  await page.locator("textarea").fill(token);
+  await page.locator('main button[type="submit"]').click();
+  await page.locator("header nav").waitFor();
+}
+
+/** Goes on without a reload, which would forget the token. */
+export async function visit(page: Page, path: string) {
+  await page.evaluate((to) => {
+    window.history.pushState({}, "", to);
+    window.dispatchEvent(new PopStateEvent("popstate"));
+  }, `/admin${path}`);
+}

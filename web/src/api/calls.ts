@@ -1,0 +1,125 @@
+import createClient from "openapi-fetch";
+import { authorizedFetch } from "./http";
+import type { paths } from "./schema";
+import type {
+  DeliveryStatus,
+  EventType,
+  Inbound,
+  InboundChange,
+  NewWebhook,
+  Page,
+  Receipt,
+  ReceiverCase,
+  Selection,
+  TestResult,
+  Webhook,
+  WebhookChange,
+} from "./types";
+
+/** Types and paths come from the API's own description; `authorizedFetch` throws whatever is no success. */
+const client = createClient<paths>({
+  baseUrl: window.location.origin,
+  fetch: authorizedFetch,
+  // An empty filter is none.
+  querySerializer: (query) => {
+    const params = new URLSearchParams();
+    for (const [name, value] of Object.entries(query ?? {})) {
+      if (value !== undefined && value !== null && value !== "") params.set(name, String(value));
+    }
+    return params.toString();
+  },
+});
+
+type Answered<T> = Promise<{ data?: T; response: Response }>;
+
+async function body<T>(answered: Answered<T>): Promise<T> {
+  const { data } = await answered;
+  return data as T;
+}
+
+/** Something that can be changed, with the version that a change refers to. */
+export type Versioned<T> = { value: T; etag: string | null };
+async function versioned<T>(answered: Answered<T>): Promise<Versioned<T>> {
+  const { data, response } = await answered;
+  return { value: data as T, etag: response.headers.get("etag") };
+}
+
+export type DeliveryFilter = {
+  status?: DeliveryStatus;
+  eventType?: EventType;
+  taskId?: string;
+  since?: string;
+  until?: string;
+};
+export type EventsFilter = Omit<DeliveryFilter, "status">;
+
+const WEBHOOK = "/api/integrations/webhooks/{id}";
+const PAGE_SIZE = 50;
+
+export const api = {
+  webhooks: (groupId: string | undefined, cursor: string | undefined, signal?: AbortSignal) =>
+    body(client.GET("/api/integrations/webhooks", { params: { query: { groupId, cursor, limit: 200 } }, signal })),
+  webhook: (id: string, signal?: AbortSignal): Promise<Versioned<Webhook>> =>
+    versioned(client.GET(WEBHOOK, { params: { path: { id } }, signal })),
+  createWebhook: (webhook: NewWebhook): Promise<Versioned<Webhook>> =>
+    versioned(client.POST("/api/integrations/webhooks", { body: webhook })),
+  changeWebhook: (id: string, change: WebhookChange, ifMatch?: string | null): Promise<Versioned<Webhook>> =>
+    versioned(
+      client.PUT(WEBHOOK, { params: { path: { id }, header: ifMatch ? { "If-Match": ifMatch } : {} }, body: change }),
+    ),
+  deleteWebhook: async (id: string) => {
+    await client.DELETE(WEBHOOK, { params: { path: { id } } });
+  },
+
+  deliveries: (id: string, filter: DeliveryFilter, cursor: string | undefined, signal?: AbortSignal) =>
+    body(
+      client.GET(`${WEBHOOK}/deliveries`, {
+        params: { path: { id }, query: { ...filter, cursor, limit: PAGE_SIZE } },
+        signal,
+      }),
+    ),
+  delivery: (id: string, deliveryId: string, signal?: AbortSignal) =>
+    body(client.GET(`${WEBHOOK}/deliveries/{deliveryId}`, { params: { path: { id, deliveryId } }, signal })),
+  replayOne: (id: string, deliveryId: string) =>
+    body(client.POST(`${WEBHOOK}/replay/{deliveryId}`, { params: { path: { id, deliveryId } } })),
+  replayMany: (id: string, selection: Selection) =>
+    body(client.POST(`${WEBHOOK}/replay`, { params: { path: { id } }, body: selection as never })),
+  backfill: (id: string, selection: Selection) =>
+    body(client.POST(`${WEBHOOK}/backfill`, { params: { path: { id } }, body: selection as never })),
+  replay: (id: string, replayId: string, signal?: AbortSignal) =>
+    body(client.GET(`${WEBHOOK}/replays/{replayId}`, { params: { path: { id, replayId } }, signal })),
+  cancelReplay: async (id: string, replayId: string) => {
+    await client.DELETE(`${WEBHOOK}/replays/{replayId}`, { params: { path: { id, replayId } } });
+  },
+  stats: (id: string, signal?: AbortSignal) =>
+    body(client.GET(`${WEBHOOK}/stats`, { params: { path: { id }, query: { window: "24h" } }, signal })),
+
+  groupStats: (groupId: string, signal?: AbortSignal) =>
+    body(client.GET("/api/integrations/stats", { params: { query: { groupId, window: "24h" } }, signal })),
+  status: (signal?: AbortSignal) => body(client.GET("/api/integrations/status", { signal })),
+  events: (groupId: string, filter: EventsFilter, cursor: string | undefined, signal?: AbortSignal) =>
+    body(
+      client.GET("/api/integrations/task-events", {
+        params: { query: { groupId, ...filter, cursor, limit: PAGE_SIZE } },
+        signal,
+      }),
+    ),
+  trace: (eventId: string, signal?: AbortSignal) =>
+    body(client.GET("/api/integrations/task-events/{eventId}/trace", { params: { path: { eventId } }, signal })),
+
+  test: (id: string) => untyped<TestResult>("POST", `/webhooks/${encodeURIComponent(id)}/test`, {}),
+  verifyReceiver: (id: string) =>
+    untyped<{ results: ReceiverCase[] }>("POST", `/webhooks/${encodeURIComponent(id)}/verify-receiver`),
+  inbound: (groupId: string) => untyped<Inbound>("GET", `/inbound?groupId=${encodeURIComponent(groupId)}`),
+  changeInbound: (groupId: string, change: InboundChange) =>
+    untyped<Inbound>("PUT", `/inbound?groupId=${encodeURIComponent(groupId)}`, change),
+  receipts: (groupId: string) =>
+    untyped<Omit<Page<Receipt>, "nextCursor">>("GET", `/inbound/receipts?groupId=${encodeURIComponent(groupId)}`),
+};
+
+/** A call whose shapes stand in `types.ts`, not in the description. */
+async function untyped<T>(method: string, path: string, content?: object): Promise<T> {
+  const url = `${window.location.origin}/api/integrations${path}`;
+  const sent = content && { body: JSON.stringify(content), headers: { "Content-Type": "application/json" } };
+  return (await authorizedFetch(new Request(url, { method, ...sent }))).json();
+}

@@ -1,0 +1,24 @@
+import { session } from "../session/session";
+import { Problem, SignedOut, Unreachable } from "./problem";
+
+async function send(request: Request, token: string): Promise<Response> {
+  const signed = new Request(request, { cache: "no-store" });
+  signed.headers.set("Authorization", `Bearer ${token}`);
+  try {
+    return await fetch(signed);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new Unreachable();
+  }
+}
+
+/** Sends with the session's token; where that ran out, waits for a new one and sends again. Throws what is no success. */
+export async function authorizedFetch(request: Request): Promise<Response> {
+  const { token } = session.get();
+  if (!token) throw new SignedOut();
+  const again = request.clone();
+  let response = await send(request, token);
+  if (response.status === 401) response = await send(again, await session.renew(token));
+  if (!response.ok) throw await Problem.of(response);
+  return response;
+}

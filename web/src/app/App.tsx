@@ -1,0 +1,60 @@
+import { DirectionProvider, MantineProvider, useDirection, useMantineColorScheme } from "@mantine/core";
+import { Notifications } from "@mantine/notifications";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { useEffect } from "react";
+import { queryClient } from "../api/queries";
+import { languageOf, setLanguage, useLanguage } from "../i18n";
+import { type HostMessage, startEmbedding } from "../session/embed";
+import { session } from "../session/session";
+import { ConfirmProvider } from "../ui/useConfirm";
+import { router } from "./router";
+import { theme } from "./theme";
+
+/** The server writes a fresh nonce into the page; only styles that carry it are taken. */
+const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";
+// What the scroll lock of dialogs looks for.
+Object.assign(globalThis, { __webpack_nonce__: nonce });
+
+function FollowLanguage() {
+  const language = useLanguage();
+  const { setDirection } = useDirection();
+  useEffect(() => setDirection(language === "he" ? "rtl" : "ltr"), [language, setDirection]);
+  return null;
+}
+
+/** Takes what the page around this one says. */
+function FollowHost() {
+  const { setColorScheme } = useMantineColorScheme();
+  useEffect(() => {
+    startEmbedding((message: HostMessage) => {
+      if (message.groupId) {
+        const group = message.groupId;
+        void router.navigate({ to: ".", search: (before) => ({ ...before, group }), replace: true });
+      }
+      if (message.groupName !== undefined) session.nameGroup(message.groupName || null);
+      if (message.locale) void setLanguage(languageOf(message.locale));
+      if (message.theme) setColorScheme(message.theme);
+      if (message.token) session.signIn(message.token);
+    });
+    // The host is listened to once, for as long as the page lives.
+  }, [setColorScheme]);
+  return null;
+}
+
+export function App() {
+  return (
+    <DirectionProvider detectDirection={false} initialDirection="ltr">
+      <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+        <QueryClientProvider client={queryClient}>
+          <FollowLanguage />
+          <FollowHost />
+          <Notifications position="bottom-center" autoClose={6000} />
+          <ConfirmProvider>
+            <RouterProvider router={router} />
+          </ConfirmProvider>
+        </QueryClientProvider>
+      </MantineProvider>
+    </DirectionProvider>
+  );
+}

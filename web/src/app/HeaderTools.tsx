@@ -1,0 +1,142 @@
+import {
+  ActionIcon,
+  Button,
+  Group,
+  Menu,
+  Modal,
+  Tooltip,
+  useComputedColorScheme,
+  useMantineColorScheme,
+} from "@mantine/core";
+import { useDisclosure } from "@mantine/hooks";
+import { useNavigate } from "@tanstack/react-router";
+import { LANGUAGES, type Language, useLanguage, useT } from "../i18n";
+import { session, useSession } from "../session/session";
+import { Icon } from "../ui/Icon";
+import { ShortId } from "../ui/Text";
+import { GroupForm } from "./GroupGate";
+import { useGroups } from "./group";
+import { chooseLanguage } from "./preferences";
+
+/** Group, language, theme, the way out. In a frame the host has its own, so there is only what it did not say. */
+export function HeaderTools() {
+  const { token, embedded } = useSession();
+  if (embedded) return null;
+  return (
+    <Group gap={4} style={{ order: 3 }}>
+      {token ? <GroupMenu /> : null}
+      <LanguageMenu />
+      <ThemeSwitch />
+      {token ? <SignOut /> : null}
+    </Group>
+  );
+}
+
+function GroupMenu() {
+  const t = useT();
+  const { groupName } = useSession();
+  const { group, known } = useGroups();
+  const navigate = useNavigate();
+  const [other, { open, close }] = useDisclosure(false);
+  if (!group) return null;
+  return (
+    <>
+      <Menu position="bottom-end">
+        <Menu.Target>
+          <Button
+            variant="default"
+            size="xs"
+            leftSection={<Icon name="people" size={15} />}
+            aria-label={t("group.menu", { group })}
+          >
+            {groupName ?? <ShortId id={group} />}
+          </Button>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Label>{t("group.label")}</Menu.Label>
+          {known.map((id) => (
+            <Menu.Item
+              key={id}
+              rightSection={id === group ? <Icon name="check" size={14} /> : null}
+              onClick={() => navigate({ to: "/", search: { group: id } })}
+            >
+              <ShortId id={id} />
+            </Menu.Item>
+          ))}
+          <Menu.Item onClick={open}>{t("group.other")}</Menu.Item>
+        </Menu.Dropdown>
+      </Menu>
+      <Modal
+        opened={other}
+        onClose={close}
+        title={t("group.other")}
+        closeButtonProps={{ "aria-label": t("common.close") }}
+      >
+        <GroupForm onDone={close} />
+      </Modal>
+    </>
+  );
+}
+
+function LanguageMenu() {
+  const t = useT();
+  const language = useLanguage();
+  return (
+    <Menu position="bottom-end">
+      <Menu.Target>
+        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t("nav.language")}>
+          <Icon name="globe" />
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>
+        {(Object.keys(LANGUAGES) as Language[]).map((one) => (
+          <Menu.Item
+            key={one}
+            lang={one}
+            rightSection={one === language ? <Icon name="check" size={14} /> : null}
+            onClick={() => chooseLanguage(one)}
+          >
+            {LANGUAGES[one]}
+          </Menu.Item>
+        ))}
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+function ThemeSwitch() {
+  const t = useT();
+  const { setColorScheme } = useMantineColorScheme();
+  const dark = useComputedColorScheme("light") === "dark";
+  const label = t(dark ? "nav.light" : "nav.dark");
+  return (
+    <Tooltip label={label}>
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        size="lg"
+        aria-label={label}
+        onClick={() => setColorScheme(dark ? "light" : "dark")}
+      >
+        <Icon name={dark ? "sun" : "moon"} />
+      </ActionIcon>
+    </Tooltip>
+  );
+}
+
+function SignOut() {
+  const t = useT();
+  return (
+    <Tooltip label={t("session.signOut")}>
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        size="lg"
+        aria-label={t("session.signOut")}
+        onClick={() => session.signOut()}
+      >
+        <Icon name="exit" />
+      </ActionIcon>
+    </Tooltip>
+  );
+}

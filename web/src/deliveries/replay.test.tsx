@@ -1,0 +1,111 @@
+import { screen, waitFor, within } from "@testing-library/react";
+import { HttpResponse } from "msw";
+import { describe, expect, test } from "vitest";
+import { answer, problem } from "../test/server";
+import { show } from "../test/show";
+import { delivery, deliveryDetail, webhook } from "../test/things";
+
+const hook = webhook();
+const dead = delivery();
+const done = delivery({ id: "dlv_2", status: "delivered", responseStatus: 200, errorMessage: null });
+const open = delivery({ id: "dlv_3", status: "failed", nextAttemptAt: "2026-01-02T04:00:00.000Z" });
+
+function page(rows = [dead, done, open]) {
+  answer("get", "/webhooks", () => ({ items: [hook], nextCursor: null }));
+  answer("get", "/webhooks/:id", () => HttpResponse.json(hook, { headers: { etag: '"1"' } }));
+  return answer("get", "/webhooks/:id/deliveries", () => ({ items: rows, nextCursor: null }));
+}
+const path = `/webhooks/${hook.id}`;
+
+describe("replaying", () => {
+  test("one: the button of an opened delivery asks for that delivery alone", async () => {
+    page();
+    answer("get", "/webhooks/:id/deliveries/:delivery", () => ({ ...deliveryDetail() }));
+    const replays = answer("post", "/webhooks/:id/replay/:delivery", () =>
+      HttpResponse.json({ id: "dlv_1" }, { status: 202 }),
+    );
+    const { user } = show(`${path}?delivery=dlv_1`);
+    await user.click(await screen.findByRole("button", { name: "Replay" }));
+    await waitFor(() => expect(replays.map((call) => call.path)).toEqual([`${path}/replay/dlv_1`]));
+  });
+
+  test("one that is still open is not offered", async () => {
+    page();
+    answer("get", "/webhooks/:id/deliveries/:delivery", () => ({ ...deliveryDetail({ ...open }) }));
+    show(`${path}?delivery=dlv_3`);
+    expect(await screen.findByRole("button", { name: "Replay" })).toBeDisabled();
+  });
+
+  test("the selected: each of them once, open ones cannot be ticked, and what is refused is said", async () => {
+    page();
+    const replays = answer("post", "/webhooks/:id/replay/:delivery", ({ path }) =>
+      path.endsWith("dlv_2") ? problem(409, "Conflict", "this delivery is still open") : { id: "dlv_1" },
+    );
+    const { user } = show(path);
+    expect(await screen.findByLabelText("Select delivery dlv_3")).toBeDisabled();
+    await user.click(screen.getByLabelText("Select delivery dlv_1"));
+    await user.click(screen.getByLabelText("Select delivery dlv_2"));
+    await user.click(screen.getByRole("button", { name: "Replay 2 selected" }));
+    expect(await screen.findByText("1 delivery could not be replayed")).toBeVisible();
+    expect(screen.getByText("dlv_2: this delivery is still open")).toBeVisible();
+    expect(replays.map((call) => call.path)).toEqual([`${path}/replay/dlv_1`, `${path}/replay/dlv_2`]);
+  });
+
+  test("all that match: counts first with the list's filter, then does it, then shows how far it is", async () => {
+    page();
+    const bulk = answer("post", "/webhooks/:id/replay", ({ body }) => ({
+      count: 42,
+      countIsMinimum: false,
+      replayId: (body as { dryRun?: boolean }).dryRun ? null : "rpl_1",
+    }));
+    answer("get", "/webhooks/:id/replays/:replay", () => ({
+      id: "rpl_1",
+      kind: "replay",
+      status: "done",
+      reason: null,
+      total: 42,
+      done: 40,
+      skipped: 2,
+      createdAt: "2026-01-02T04:00:00.000Z",
+      finishedAt: "2026-01-02T04:00:01.000Z",
+    }));
+    const { user } = show(`${path}?eventType=task.completed&status=dead-letter`);
+    await user.click(await screen.findByRole("button", { name: "Replay all that match…" }));
+    const dialog = await screen.findByRole("dialog", { name: "Replay deliveries" });
+    expect(within(dialog).queryByRole("button", { name: "Replay 42" })).toBeNull();
+    await user.click(within(dialog).getByRole("button", { name: "Count first" }));
+    expect(await within(dialog).findByText("42 deliveries match.")).toBeVisible();
+    expect(bulk[0]?.body).toEqual({ status: "dead-letter", eventTypes: ["task.completed"], dryRun: true });
+    await user.click(within(dialog).getByRole("button", { name: "Replay 42" }));
+    expect(await within(dialog).findByText("Done: 40 of 42 queued, 2 left out.")).toBeVisible();
+    expect(bulk[1]?.body).toEqual({ status: "dead-letter", eventTypes: ["task.completed"] });
+  });
+});
+
+describe("the list of deliveries", () => {
+  test("asks the server with the filters of the URL", async () => {
+    const lists = page();
+    show(`${path}?status=failed&task=65a0000000000000000000c3&since=2026-01-01T00:00:00.000Z`);
+    await screen.findByLabelText("Select delivery dlv_1");
+    const asked = new URLSearchParams(lists[0]?.path.split("?")[1]);
+    expect(Object.fromEntries(asked)).toMatchObject({
+      status: "failed",
+      taskId: "65a0000000000000000000c3",
+      since: "2026-01-01T00:00:00.000Z",
+    });
+  });
+
+  test("announces new rows and moves only when told to", async () => {
+    const rows = [done];
+    answer("get", "/webhooks", () => ({ items: [hook], nextCursor: null }));
+    answer("get", "/webhooks/:id", () => HttpResponse.json(hook, { headers: { etag: '"1"' } }));
+    answer("get", "/webhooks/:id/deliveries", () => ({ items: rows, nextCursor: null }));
+    const { user } = show(path);
+    await screen.findByLabelText("Select delivery dlv_2");
+    rows.unshift(dead);
+    const news = await screen.findByRole("button", { name: "1 new delivery: show" }, { timeout: 8_000 });
+    expect(screen.queryByLabelText("Select delivery dlv_1")).toBeNull();
+    await user.click(news);
+    expect(await screen.findByLabelText("Select delivery dlv_1")).toBeVisible();
+  }, 15_000);
+});

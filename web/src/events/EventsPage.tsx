@@ -1,0 +1,315 @@
+import { Box, Button, Drawer, Group, NativeSelect, SimpleGrid, Stack, Text, useDirection } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import type { ColumnDef } from "@tanstack/react-table";
+import { useMemo } from "react";
+import { api } from "../api/calls";
+import { queries } from "../api/queries";
+import { EVENT_TYPES, type TaskEvent, type TraceItem } from "../api/types";
+import { useGroup } from "../app/group";
+import { filterOf, isFiltered } from "../deliveries/filter";
+import { useLiveList } from "../deliveries/useLiveList";
+import { useT } from "../i18n";
+import { useFormat } from "../i18n/format";
+import { Badge, DeliveryBadge, EventName } from "../ui/Badges";
+import { NewsBar } from "../ui/NewsBar";
+import { Page } from "../ui/Page";
+import { Rows } from "../ui/Rows";
+import { SearchField } from "../ui/SearchField";
+import { Empty, Failure, Loaded, Waiting } from "../ui/States";
+import { Ago, Copy, Ltr, ShortId } from "../ui/Text";
+import { TimeFilter } from "../ui/TimeFilter";
+import { useNow } from "../ui/useNow";
+
+const FROM = "/events";
+const idOf = (event: TaskEvent) => event.id;
+
+export function EventsPage() {
+  const t = useT();
+  const groupId = useGroup();
+  const search = useSearch({ from: FROM });
+  const navigate = useNavigate({ from: FROM });
+  const { status: _, ...filter } = filterOf(search, useNow());
+  const { list, rows, news, showNews } = useLiveList<TaskEvent>({
+    key: ["events", groupId, filter],
+    fetchPage: (cursor, signal) => api.events(groupId, filter, cursor, signal),
+    idOf,
+  });
+  const columns = useColumns();
+  const open = (event: string | undefined) =>
+    navigate({ search: (before) => ({ ...before, event }), resetScroll: false });
+  const opened = rows.find((row) => row.id === search.event);
+
+  return (
+    <Page title={t("events.title")} lead={t("events.lead")}>
+      <Filters />
+      <Box className="surface" style={{ overflow: "hidden" }}>
+        <NewsBar news={news} onShow={showNews} label="events.news" />
+        {list.isPending ? (
+          <Waiting />
+        ) : list.error && rows.length === 0 ? (
+          <Box p="md">
+            <Failure error={list.error} retry={() => list.refetch()} />
+          </Box>
+        ) : rows.length === 0 ? (
+          <NoEvents />
+        ) : (
+          <Rows
+            label={t("events.title")}
+            data={rows}
+            columns={columns}
+            rowId={idOf}
+            open={(row) => open(row.id)}
+            opened={search.event}
+          />
+        )}
+        {list.hasNextPage ? (
+          <Group justify="center" p="sm" style={{ borderTop: "1px solid var(--line)" }}>
+            <Button variant="subtle" size="xs" loading={list.isFetchingNextPage} onClick={() => list.fetchNextPage()}>
+              {t("common.older")}
+            </Button>
+          </Group>
+        ) : null}
+      </Box>
+      <TraceDrawer eventId={search.event} listed={opened} onClose={() => open(undefined)} />
+    </Page>
+  );
+}
+
+function NoEvents() {
+  const t = useT();
+  const search = useSearch({ from: FROM });
+  const navigate = useNavigate({ from: FROM });
+  if (!isFiltered(search)) return <Empty icon="list" title={t("events.empty")} text={t("events.emptyDetail")} />;
+  const clear = (
+    <Button variant="default" onClick={() => navigate({ search: ({ group }) => ({ group }) })}>
+      {t("common.clearFilters")}
+    </Button>
+  );
+  return <Empty icon="search" title={t("common.noMatch")} text={t("events.noMatchDetail")} action={clear} />;
+}
+
+function Filters() {
+  const t = useT();
+  const search = useSearch({ from: FROM });
+  const navigate = useNavigate({ from: FROM });
+  const put = (change: Partial<typeof search>) =>
+    navigate({ search: (before) => ({ ...before, ...change }), replace: true, resetScroll: false });
+  return (
+    <Group gap="xs" mb="md">
+      <SearchField
+        label={t("events.filterTask")}
+        value={search.task ?? ""}
+        onChange={(task) => put({ task: task || undefined })}
+        flex="1 1 220px"
+        maw={320}
+      />
+      <NativeSelect
+        aria-label={t("deliveries.filterEvent")}
+        value={search.eventType ?? ""}
+        onChange={(event) => put({ eventType: (event.currentTarget.value || undefined) as typeof search.eventType })}
+        data={[
+          { value: "", label: t("deliveries.anyEvent") },
+          ...EVENT_TYPES.map((value) => ({ value, label: value })),
+        ]}
+      />
+      <TimeFilter since={search.since} until={search.until} onChange={put} />
+      {isFiltered(search) ? (
+        <Button
+          variant="subtle"
+          color="gray"
+          onClick={() => navigate({ search: ({ group }) => ({ group }), replace: true })}
+        >
+          {t("common.clearFilters")}
+        </Button>
+      ) : null}
+    </Group>
+  );
+}
+
+function useColumns() {
+  const t = useT();
+  return useMemo<ColumnDef<TaskEvent>[]>(
+    () => [
+      {
+        id: "type",
+        header: t("deliveries.column.event"),
+        cell: ({ row }) => <EventName type={row.original.eventType} />,
+      },
+      {
+        id: "task",
+        header: t("deliveries.column.task"),
+        cell: ({ row }) => (
+          <Link className="link" to="/events" search={{ task: row.original.taskId }}>
+            <ShortId id={row.original.taskId} />
+          </Link>
+        ),
+      },
+      {
+        id: "changed",
+        header: t("events.column.changed"),
+        cell: ({ row }) => <Changed event={row.original} />,
+        meta: { narrow: "wide" },
+      },
+      {
+        id: "actor",
+        header: t("events.column.actor"),
+        cell: ({ row }) => (row.original.actorId ? <ShortId id={row.original.actorId} /> : "–"),
+        meta: { narrow: "drop" },
+      },
+      {
+        id: "at",
+        header: t("events.column.at"),
+        cell: ({ row }) => (
+          <Text size="sm" c="dimmed" component="span" style={{ whiteSpace: "nowrap" }}>
+            <Ago at={row.original.timestamp} />
+          </Text>
+        ),
+      },
+    ],
+    [t],
+  );
+}
+
+function Changed({ event }: { event: TaskEvent }) {
+  const t = useT();
+  const marks = [
+    event.recovered ? t("events.recovered") : null,
+    event.echo ? t("events.echo") : null,
+    event.muted ? t("events.muted") : null,
+  ].filter((mark) => mark !== null);
+  return (
+    <Group gap={6}>
+      <Text size="sm" component="span">
+        <Ltr>{event.changed.length > 0 ? event.changed.join(", ") : "–"}</Ltr>
+      </Text>
+      {marks.map((mark) => (
+        <Badge key={mark} tone="idle">
+          {mark}
+        </Badge>
+      ))}
+    </Group>
+  );
+}
+
+type DrawerProps = { eventId: string | undefined; listed: TaskEvent | undefined; onClose: () => void };
+
+function TraceDrawer({ eventId, listed, onClose }: DrawerProps) {
+  const t = useT();
+  const { dir } = useDirection();
+  return (
+    <Drawer
+      opened={eventId !== undefined}
+      onClose={onClose}
+      position={dir === "rtl" ? "left" : "right"}
+      size="lg"
+      title={t("events.one")}
+      closeButtonProps={{ "aria-label": t("common.close") }}
+      styles={{ title: { fontWeight: 650 } }}
+    >
+      {eventId ? <Traced key={eventId} eventId={eventId} listed={listed} /> : null}
+    </Drawer>
+  );
+}
+
+function Traced({ eventId, listed }: { eventId: string; listed: TaskEvent | undefined }) {
+  const t = useT();
+  const trace = useQuery(queries.trace(eventId));
+  const event = trace.data?.event ?? listed;
+  return (
+    <Stack>
+      {event ? <Facts event={event} /> : null}
+      <Text fw={600}>{t("events.trace")}</Text>
+      <Loaded of={trace} rows={3}>
+        {({ items }) =>
+          items.length === 0 ? (
+            <Text size="sm" c="dimmed">
+              {t("events.noWebhook")}
+            </Text>
+          ) : (
+            <div>
+              {items.map((item) => (
+                <TraceRow key={item.webhookId} item={item} eventId={eventId} />
+              ))}
+            </div>
+          )
+        }
+      </Loaded>
+    </Stack>
+  );
+}
+
+function Facts({ event }: { event: TaskEvent }) {
+  const t = useT();
+  const format = useFormat();
+  const facts = [
+    [t("events.column.at"), format.time(event.timestamp)],
+    [t("deliveries.column.task"), <ShortId key="task" id={event.taskId} />],
+    [t("events.sequence"), format.number(event.sequence)],
+    [t("events.column.actor"), event.actorId ? <ShortId key="actor" id={event.actorId} /> : t("events.noActor")],
+    [t("events.status"), event.status ?? "–"],
+    [t("events.column.changed"), event.changed.join(", ") || "–"],
+  ] as const;
+  return (
+    <>
+      <Group gap="xs">
+        <EventName type={event.eventType} />
+        <ShortId id={event.id} />
+        <Copy text={event.id} label={t("deliveries.copyEventId")} />
+      </Group>
+      <SimpleGrid cols={{ base: 2, xs: 3 }} spacing="sm">
+        {facts.map(([label, value]) => (
+          <Box key={label}>
+            <Text size="xs" c="dimmed">
+              {label}
+            </Text>
+            <Text size="sm" component="div">
+              {value}
+            </Text>
+          </Box>
+        ))}
+      </SimpleGrid>
+    </>
+  );
+}
+
+function TraceRow({ item, eventId }: { item: TraceItem; eventId: string }) {
+  const t = useT();
+  return (
+    <Group
+      gap="sm"
+      py={10}
+      wrap="nowrap"
+      align="flex-start"
+      style={{ borderTop: "1px solid var(--line)" }}
+      data-event={eventId}
+    >
+      <Box w={112} style={{ flex: "none" }}>
+        {item.outcome === "not-sent" || item.outcome === "expired" ? (
+          <Badge tone="idle">{t(`events.outcome.${item.outcome}`)}</Badge>
+        ) : (
+          <DeliveryBadge status={item.outcome} />
+        )}
+      </Box>
+      <Box style={{ minWidth: 0 }}>
+        <Text size="sm" fw={550}>
+          {item.webhookName}
+        </Text>
+        <Text size="sm" c="dimmed">
+          {item.reason ? t(`events.reason.${item.reason}`) : (item.errorMessage ?? t(`events.why.${item.outcome}`))}
+        </Text>
+        {item.deliveryId && !item.deleted ? (
+          <Link
+            className="link"
+            style={{ fontSize: 13, color: "var(--info)" }}
+            to="/webhooks/$webhookId"
+            params={{ webhookId: item.webhookId }}
+            search={{ delivery: item.deliveryId }}
+          >
+            {t("events.toDelivery")}
+          </Link>
+        ) : null}
+      </Box>
+    </Group>
+  );
+}

@@ -1,0 +1,59 @@
+import { Box, Loader, Stack, Text, Title } from "@mantine/core";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useEffect, useState } from "react";
+import { useT } from "../i18n";
+import { Empty } from "../ui/States";
+import { session, useSession } from "./session";
+import { TokenForm } from "./TokenForm";
+
+/** How long the embedding page has to bring a token before its absence is said. */
+const PATIENCE_MS = 8_000;
+
+/** In a frame: waits for the host. On a plain page: takes the task service's token. */
+export function SignIn() {
+  const t = useT();
+  const { embedded } = useSession();
+  const { group } = useSearch({ strict: false });
+  const navigate = useNavigate();
+
+  if (embedded) return <WaitingForHost />;
+  return (
+    <Stack align="center" py={{ base: 24, sm: 64 }}>
+      <Box className="surface" p={{ base: "lg", sm: 36 }} w="100%" maw={480}>
+        <Title order={1} size="h3">
+          {t("session.title")}
+        </Title>
+        <Text size="sm" c="dimmed" mt={6} mb="lg">
+          {t("session.lead")}
+        </Text>
+        <TokenForm
+          askGroup
+          group={group}
+          onToken={(token, group) => {
+            if (group) void navigate({ to: ".", search: (before) => ({ ...before, group }), replace: true });
+            session.signIn(token);
+          }}
+        />
+        <Text size="xs" c="dimmed" mt="md">
+          {t("session.memory")}
+        </Text>
+      </Box>
+    </Stack>
+  );
+}
+
+function WaitingForHost() {
+  const t = useT();
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLate(true), PATIENCE_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  if (late) return <Empty icon="key" title={t("session.hostSilent")} text={t("session.hostSilentDetail")} />;
+  return (
+    <Stack align="center" py={80} role="status">
+      <Loader />
+      <Text c="dimmed">{t("session.hostWaiting")}</Text>
+    </Stack>
+  );
+}

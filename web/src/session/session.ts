@@ -1,0 +1,73 @@
+import { useSyncExternalStore } from "react";
+import { SignedOut } from "../api/problem";
+
+/** Who is signed in. The token lives here, in memory, and nowhere else. */
+export type Session = {
+  token: string | null;
+  /** The token ran out (or the server says so) and another one is awaited; what is on the page stays. */
+  renewing: boolean;
+  /** Shown inside the task service's page, which brings token, group, language and theme. */
+  embedded: boolean;
+  groupName: string | null;
+};
+
+let state: Session = { token: null, renewing: false, embedded: false, groupName: null };
+const listeners = new Set<() => void>();
+/** Calls that wait for a new token. */
+let waiting: { resolve: (token: string) => void; reject: (error: Error) => void }[] = [];
+let askForToken: (() => void) | null = null;
+
+function set(change: Partial<Session>) {
+  state = { ...state, ...change };
+  for (const listener of listeners) listener();
+}
+
+function subscribe(listener: () => void) {
+  listeners.add(listener);
+  return () => {
+    listeners.delete(listener);
+  };
+}
+
+export const session = {
+  get: () => state,
+  subscribe,
+
+  signIn(token: string) {
+    set({ token, renewing: false });
+    const released = waiting;
+    waiting = [];
+    for (const one of released) one.resolve(token);
+  },
+
+  signOut() {
+    set({ token: null, renewing: false });
+    const released = waiting;
+    waiting = [];
+    for (const one of released) one.reject(new SignedOut());
+  },
+
+  /** A token other than `stale`: the host is asked for it, or the person at the page. */
+  renew(stale: string): Promise<string> {
+    if (state.token && state.token !== stale) return Promise.resolve(state.token);
+    if (!state.token) return Promise.reject(new SignedOut());
+    return new Promise((resolve, reject) => {
+      waiting.push({ resolve, reject });
+      if (!state.renewing) {
+        set({ renewing: true });
+        askForToken?.();
+      }
+    });
+  },
+
+  embed(ask: () => void) {
+    askForToken = ask;
+    set({ embedded: true });
+  },
+
+  nameGroup(groupName: string | null) {
+    set({ groupName });
+  },
+};
+
+export const useSession = () => useSyncExternalStore(subscribe, session.get);

@@ -1,0 +1,44 @@
+import { HttpResponse, http, type JsonBodyType } from "msw";
+import { setupServer } from "msw/node";
+
+/** The API as a test has it; what a test does not answer fails it. */
+export const server = setupServer();
+
+export const ROOT = "*/api/integrations";
+export type Call = { method: string; path: string; body: unknown; headers: Headers };
+
+/** Answers this call with this JSON, and notes each call. */
+export function answer(
+  method: "get" | "post" | "put" | "delete",
+  path: string,
+  reply: (call: Call) => JsonBodyType | Response,
+) {
+  const calls: Call[] = [];
+  server.use(
+    http[method](`${ROOT}${path}`, async ({ request }) => {
+      const text = await request.text();
+      const url = new URL(request.url);
+      const call = {
+        method,
+        path: url.pathname.replace("/api/integrations", "") + url.search,
+        body: text ? JSON.parse(text) : undefined,
+        headers: request.headers,
+      };
+      calls.push(call);
+      const made = reply(call);
+      return made instanceof Response ? made : HttpResponse.json(made);
+    }),
+  );
+  return calls;
+}
+
+export const problem = (
+  status: number,
+  title: string,
+  detail: string,
+  errors: { field: string; message: string }[] = [],
+) =>
+  HttpResponse.json(
+    { type: "urn:taskwire:problem:test", title, status, detail, errors },
+    { status, headers: { "content-type": "application/problem+json" } },
+  );

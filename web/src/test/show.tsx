@@ -1,0 +1,34 @@
+import { DirectionProvider, MantineProvider } from "@mantine/core";
+import { Notifications } from "@mantine/notifications";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { createMemoryHistory, RouterProvider } from "@tanstack/react-router";
+import { render } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { queryClient } from "../api/queries";
+import { createAppRouter } from "../app/router";
+import { theme } from "../app/theme";
+import { session } from "../session/session";
+import { ConfirmProvider } from "../ui/useConfirm";
+import { GROUP } from "./things";
+
+/** The whole page at this place, signed in. */
+export function show(path: string) {
+  queryClient.clear();
+  queryClient.setDefaultOptions({ queries: { retry: false, refetchInterval: false } });
+  session.signIn("header.payload.signature");
+  const search = path.includes("?") ? "&" : "?";
+  const router = createAppRouter(createMemoryHistory({ initialEntries: [`/admin${path}${search}group=${GROUP}`] }));
+  render(
+    <DirectionProvider>
+      <MantineProvider theme={theme} env="test">
+        <QueryClientProvider client={queryClient}>
+          <Notifications />
+          <ConfirmProvider>
+            <RouterProvider router={router} />
+          </ConfirmProvider>
+        </QueryClientProvider>
+      </MantineProvider>
+    </DirectionProvider>,
+  );
+  return { router, user: userEvent.setup({ delay: null }) };
+}

@@ -1,0 +1,64 @@
+import { ActionIcon, CopyButton, Tooltip } from "@mantine/core";
+import type { ReactNode } from "react";
+import { useT } from "../i18n";
+import { useFormat } from "../i18n/format";
+import { Icon } from "./Icon";
+import { useNow } from "./useNow";
+
+/** Ids, URLs and the like read from left to right in every language. */
+export const Ltr = ({ children, mono, title }: { children: ReactNode; mono?: boolean; title?: string }) => (
+  <bdi className={mono ? "ltr mono" : "ltr"} dir="ltr" title={title}>
+    {children}
+  </bdi>
+);
+
+/** The ends of an id, which tell it from others; the whole of it is its title. */
+export const ShortId = ({ id }: { id: string }) => (
+  <Ltr mono title={id}>
+    {id.length > 16 ? `${id.slice(0, 6)}…${id.slice(-6)}` : id}
+  </Ltr>
+);
+
+/** A time as people say it; the exact one is its title. */
+export function Ago({ at }: { at: string }) {
+  const format = useFormat();
+  const now = useNow();
+  return (
+    <time dateTime={at} title={format.exact(at)}>
+      {format.ago(at, now)}
+    </time>
+  );
+}
+
+export function Copy({ text, label }: { text: string; label?: string }) {
+  const t = useT();
+  const what = label ?? t("common.copy");
+  return (
+    <CopyButton value={text} timeout={1500}>
+      {({ copied, copy }) => (
+        <Tooltip label={copied ? t("common.copied") : what}>
+          <ActionIcon variant="subtle" color={copied ? "teal" : "gray"} aria-label={what} onClick={copy}>
+            <Icon name={copied ? "check" : "copy"} size={16} />
+          </ActionIcon>
+        </Tooltip>
+      )}
+    </CopyButton>
+  );
+}
+
+/** A text to be copied as it is; scrollable with the keyboard too. */
+export function Code({ text, label, wrap, max = 360 }: { text: string; label: string; wrap?: boolean; max?: number }) {
+  return (
+    <div style={{ position: "relative" }}>
+      <section aria-label={label}>
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable with the keyboard */}
+        <pre className="code" data-wrap={wrap || undefined} tabIndex={0} style={{ maxHeight: max, paddingRight: 44 }}>
+          {text}
+        </pre>
+      </section>
+      <div style={{ position: "absolute", top: 6, right: 6 }}>
+        <Copy text={text} />
+      </div>
+    </div>
+  );
+}

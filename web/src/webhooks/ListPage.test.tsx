@@ -1,0 +1,98 @@
+import { screen, waitFor } from "@testing-library/react";
+import { describe, expect, test } from "vitest";
+import { answer, problem } from "../test/server";
+import { show } from "../test/show";
+import { webhook } from "../test/things";
+import { filterWebhooks } from "./filter";
+
+const payroll = webhook();
+const chat = webhook({
+  id: "65a0000000000000000000b3",
+  name: "Team chat",
+  targetUrl: "https://chat.example/in",
+  health: { status: "failing", disabledReason: null, lastSuccessAt: null },
+});
+const old = webhook({
+  id: "65a0000000000000000000b4",
+  name: "Warehouse",
+  enabled: false,
+  health: { status: "disabled", disabledReason: "gone", lastSuccessAt: null },
+});
+
+function list() {
+  answer("get", "/webhooks/:id/stats", () => problem(404, "Not found", "none"));
+  answer("get", "/webhooks", () => ({ items: [payroll, chat, old], nextCursor: null }));
+}
+
+describe("the list of webhooks", () => {
+  test("is filtered by name and URL without regard to case, and by state", () => {
+    const all = [payroll, chat, old];
+    expect(filterWebhooks(all, {})).toEqual(all);
+    expect(filterWebhooks(all, { q: " PAY " })).toEqual([payroll, old]);
+    expect(filterWebhooks(all, { q: "chat.example" })).toEqual([chat]);
+    expect(filterWebhooks(all, { health: "failing" })).toEqual([chat]);
+    expect(filterWebhooks(all, { q: "payroll", health: "disabled" })).toEqual([old]);
+  });
+
+  test("shows what the search field and the state leave, and keeps both in the URL", async () => {
+    list();
+    const { user, router } = show("/webhooks");
+    await screen.findByText("Team chat");
+    await user.type(screen.getByLabelText("Search name or URL"), "chat");
+    await waitFor(() => expect(screen.queryByText("Payroll")).toBeNull());
+    expect(screen.getByText("Team chat")).toBeVisible();
+    expect(router.state.location.search).toMatchObject({ q: "chat" });
+    await user.click(screen.getByRole("radio", { name: "Off" }));
+    expect(await screen.findByText("Nothing matches")).toBeVisible();
+    expect(router.state.location.search).toMatchObject({ q: "chat", health: "disabled" });
+    await user.click(screen.getByRole("button", { name: "Clear filters" }));
+    expect(await screen.findByText("Payroll")).toBeVisible();
+  });
+
+  test("begins with the filter that the URL brings", async () => {
+    list();
+    show("/webhooks?health=failing");
+    expect(await screen.findByText("Team chat")).toBeVisible();
+    expect(screen.queryByText("Payroll")).toBeNull();
+  });
+
+  test("pauses a webhook by its switch", async () => {
+    list();
+    const puts = answer("put", "/webhooks/:id", () => ({ ...payroll, enabled: false }));
+    const { user } = show("/webhooks");
+    await user.click(await screen.findByRole("switch", { name: "Pause Payroll" }));
+    await waitFor(() => expect(puts[0]?.body).toEqual({ enabled: false }));
+  });
+
+  test("that is empty says what to do next", async () => {
+    answer("get", "/webhooks", () => ({ items: [], nextCursor: null }));
+    show("/webhooks");
+    expect(await screen.findByText("No webhooks yet")).toBeVisible();
+    expect(screen.getAllByRole("link", { name: "New webhook" })).toHaveLength(2);
+  });
+
+  test("of a group of others says so", async () => {
+    answer("get", "/webhooks", ({ path }) =>
+      path.includes("groupId=")
+        ? problem(403, "Forbidden", "you do not administer this group")
+        : { items: [], nextCursor: null },
+    );
+    show("/webhooks");
+    expect(await screen.findByText("You do not administer this group")).toBeVisible();
+  });
+
+  test("that cannot be had shows the problem's detail, and tries again when asked", async () => {
+    let broken = true;
+    answer("get", "/webhooks", () =>
+      broken
+        ? problem(503, "Unavailable", "the database does not answer at present")
+        : { items: [payroll], nextCursor: null },
+    );
+    answer("get", "/webhooks/:id/stats", () => problem(404, "Not found", "none"));
+    const { user } = show("/webhooks");
+    expect(await screen.findByText("the database does not answer at present")).toBeVisible();
+    broken = false;
+    await user.click(screen.getByRole("button", { name: "Try again" }));
+    expect(await screen.findByText("Payroll")).toBeVisible();
+  });
+});

@@ -1,0 +1,187 @@
+import { Box, Button, Group, SegmentedControl, Text, TextInput } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import type { ColumnDef } from "@tanstack/react-table";
+import { useMemo } from "react";
+import { queries } from "../api/queries";
+import type { Webhook } from "../api/types";
+import { useGroup } from "../app/group";
+import { useT } from "../i18n";
+import { useFormat } from "../i18n/format";
+import { HealthBadge } from "../ui/Badges";
+import { Icon } from "../ui/Icon";
+import { Page } from "../ui/Page";
+import { Rows } from "../ui/Rows";
+import { Empty, Loaded } from "../ui/States";
+import { Ago, Ltr } from "../ui/Text";
+import { filterWebhooks, type ListFilter } from "./filter";
+import { PauseSwitch } from "./PauseSwitch";
+import { Sparkline } from "./Sparkline";
+
+export function ListPage() {
+  const t = useT();
+  const group = useGroup();
+  const webhooks = useQuery(queries.webhooks(group));
+  const search = useSearch({ from: "/webhooks" });
+  return (
+    <Page title={t("webhooks.title")} lead={t("webhooks.lead")} actions={<NewButton />}>
+      <Loaded of={webhooks}>
+        {(all) =>
+          all.length === 0 ? (
+            <Box className="surface">
+              <Empty icon="hook" title={t("webhooks.empty")} text={t("webhooks.emptyDetail")} action={<NewButton />} />
+            </Box>
+          ) : (
+            <>
+              <Filters />
+              <List webhooks={filterWebhooks(all, search)} />
+            </>
+          )
+        }
+      </Loaded>
+    </Page>
+  );
+}
+
+function NewButton() {
+  const t = useT();
+  return (
+    <Button component={Link} to="/webhooks/new" leftSection={<Icon name="plus" size={16} />}>
+      {t("webhooks.new")}
+    </Button>
+  );
+}
+
+function Filters() {
+  const t = useT();
+  const search = useSearch({ from: "/webhooks" });
+  const navigate = useNavigate({ from: "/webhooks" });
+  const put = (change: ListFilter) => navigate({ search: (before) => ({ ...before, ...change }), replace: true });
+  return (
+    <Group mb="md" gap="sm">
+      <TextInput
+        aria-label={t("webhooks.search")}
+        placeholder={t("webhooks.search")}
+        leftSection={<Icon name="search" size={16} />}
+        defaultValue={search.q ?? ""}
+        onChange={(event) => put({ q: event.currentTarget.value || undefined })}
+        flex="1 1 220px"
+        maw={340}
+      />
+      <SegmentedControl
+        aria-label={t("webhooks.filter")}
+        value={search.health ?? "all"}
+        onChange={(value) => put({ health: value === "all" ? undefined : (value as ListFilter["health"]) })}
+        data={[
+          { value: "all", label: t("common.all") },
+          { value: "healthy", label: t("webhooks.health.healthy") },
+          { value: "failing", label: t("webhooks.health.failing") },
+          { value: "disabled", label: t("webhooks.health.off") },
+        ]}
+      />
+    </Group>
+  );
+}
+
+function List({ webhooks }: { webhooks: Webhook[] }) {
+  const t = useT();
+  const navigate = useNavigate();
+  const columns = useMemo<ColumnDef<Webhook>[]>(
+    () => [
+      {
+        id: "name",
+        header: t("webhooks.column.name"),
+        cell: ({ row }) => <NameCell webhook={row.original} />,
+      },
+      {
+        id: "health",
+        header: t("webhooks.column.health"),
+        cell: ({ row }) => <HealthBadge webhook={row.original} />,
+        meta: { width: 130 },
+      },
+      {
+        id: "success",
+        header: t("webhooks.column.day"),
+        cell: ({ row }) => <DayCell id={row.original.id} />,
+        meta: { width: 230, narrow: "wide" },
+      },
+      {
+        id: "last",
+        header: t("webhooks.column.last"),
+        cell: ({ row }) => {
+          const at = row.original.health.lastSuccessAt;
+          return (
+            <Text size="sm" c="dimmed" component="span">
+              {at ? <Ago at={at} /> : t("webhooks.never")}
+            </Text>
+          );
+        },
+        meta: { width: 130 },
+      },
+      {
+        id: "enabled",
+        header: t("webhooks.column.on"),
+        cell: ({ row }) => <PauseSwitch webhook={row.original} />,
+        meta: { width: 80 },
+      },
+    ],
+    [t],
+  );
+  if (webhooks.length === 0) {
+    const clear = (
+      <Button variant="default" onClick={() => navigate({ to: "/webhooks", search: {} })}>
+        {t("common.clearFilters")}
+      </Button>
+    );
+    return (
+      <Box className="surface">
+        <Empty icon="search" title={t("common.noMatch")} text={t("webhooks.noMatchDetail")} action={clear} />
+      </Box>
+    );
+  }
+  return (
+    <Box className="surface" style={{ overflow: "hidden" }}>
+      <Rows
+        label={t("webhooks.title")}
+        data={webhooks}
+        columns={columns}
+        rowId={(webhook) => webhook.id}
+        open={(webhook) => navigate({ to: "/webhooks/$webhookId", params: { webhookId: webhook.id } })}
+      />
+    </Box>
+  );
+}
+
+function NameCell({ webhook }: { webhook: Webhook }) {
+  return (
+    <div style={{ minWidth: 0 }}>
+      <Link className="link" to="/webhooks/$webhookId" params={{ webhookId: webhook.id }}>
+        {webhook.name}
+      </Link>
+      <Text size="xs" c="dimmed" className="ellipsis" maw={380} title={webhook.targetUrl} component="div">
+        <Ltr>{webhook.targetUrl}</Ltr>
+      </Text>
+    </div>
+  );
+}
+
+function DayCell({ id }: { id: string }) {
+  const t = useT();
+  const format = useFormat();
+  const { data, error } = useQuery(queries.stats(id));
+  if (error && !data)
+    return (
+      <Text size="sm" c="dimmed">
+        –
+      </Text>
+    );
+  if (!data) return null;
+  return (
+    <Group gap="sm" wrap="nowrap">
+      <Text size="sm" w={66} ta="start">
+        {data.attempts === 0 ? t("webhooks.quiet") : format.share(data.successes, data.attempts)}
+      </Text>
+      <Sparkline hours={data.byHour} />
+    </Group>
+  );
+}

@@ -1,0 +1,43 @@
+import { useNavigate } from "@tanstack/react-router";
+import { useState } from "react";
+import { api } from "../api/calls";
+import { useGroup } from "../app/group";
+import { useT } from "../i18n";
+import { Page } from "../ui/Page";
+import { useKeep } from "./changes";
+import { SecretOnce } from "./SecretOnce";
+import { bodyOf, type FormValues, newValues } from "./schema";
+import { WebhookForm } from "./WebhookForm";
+
+export function NewPage() {
+  const t = useT();
+  const groupId = useGroup();
+  const navigate = useNavigate();
+  const keep = useKeep();
+  const [initial] = useState(newValues);
+  const [made, setMade] = useState<{ id: string; secret: string } | null>(null);
+
+  const create = async (values: FormValues) => {
+    const body = { ...bodyOf(values), groupId, enabled: true, ...(values.secret ? { secret: values.secret } : {}) };
+    const created = await api.createWebhook(body);
+    keep(created);
+    setMade({ id: created.value.id, secret: created.value.secret ?? values.secret });
+    return "saved" as const;
+  };
+  const open = () => {
+    if (made) void navigate({ to: "/webhooks/$webhookId", params: { webhookId: made.id } });
+  };
+
+  return (
+    <Page title={t("webhooks.new")} lead={t("webhooks.newLead")}>
+      <WebhookForm
+        initial={initial}
+        withSecret
+        submitLabel={t("webhooks.create")}
+        onSubmit={create}
+        onCancel={() => navigate({ to: "/webhooks" })}
+      />
+      <SecretOnce secret={made?.secret ?? null} onClose={open} />
+    </Page>
+  );
+}

@@ -1,0 +1,62 @@
+import { ActionIcon, Menu } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
+import { useQueryClient } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { api } from "../api/calls";
+import type { Webhook } from "../api/types";
+import type { BulkKind } from "../deliveries/BulkDialog";
+import { useT } from "../i18n";
+import { Icon } from "../ui/Icon";
+import { useConfirm } from "../ui/useConfirm";
+import { useSayFailure } from "./changes";
+
+export function WebhookMenu({ webhook, onBulk }: { webhook: Webhook; onBulk: (kind: BulkKind) => void }) {
+  const t = useT();
+  const confirm = useConfirm();
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const sayFailure = useSayFailure();
+
+  const remove = async () => {
+    const sure = await confirm({
+      title: t("webhooks.deleteTitle", { name: webhook.name }),
+      text: t("webhooks.deleteDetail"),
+      yes: t("webhooks.delete"),
+      type: webhook.name,
+      danger: true,
+    });
+    if (!sure) return;
+    try {
+      await api.deleteWebhook(webhook.id);
+    } catch (error) {
+      sayFailure(error);
+      return;
+    }
+    await navigate({ to: "/webhooks" });
+    client.removeQueries({ queryKey: ["webhook", webhook.id] });
+    void client.invalidateQueries({ queryKey: ["webhooks"] });
+    notifications.show({ message: t("webhooks.deleted", { name: webhook.name }) });
+  };
+
+  return (
+    <Menu position="bottom-end" width={230}>
+      <Menu.Target>
+        <ActionIcon variant="default" size={36} aria-label={t("common.more")}>
+          <Icon name="dots" />
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item leftSection={<Icon name="replay" size={16} />} onClick={() => onBulk("replay")}>
+          {t("bulk.replay.open")}
+        </Menu.Item>
+        <Menu.Item leftSection={<Icon name="download" size={16} />} onClick={() => onBulk("backfill")}>
+          {t("bulk.backfill.open")}
+        </Menu.Item>
+        <Menu.Divider />
+        <Menu.Item color="red.8" leftSection={<Icon name="trash" size={16} />} onClick={remove}>
+          {t("webhooks.deleteOpen")}
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}

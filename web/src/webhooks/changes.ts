@@ -1,0 +1,34 @@
+import { notifications } from "@mantine/notifications";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { api, type Versioned } from "../api/calls";
+import type { Webhook, WebhookChange } from "../api/types";
+import { useErrorText } from "../ui/States";
+
+/** Puts a changed webhook where the page looks for it. */
+export function useKeep() {
+  const client = useQueryClient();
+  return (changed: Versioned<Webhook>) => {
+    const { secret: _, ...shown } = changed.value;
+    client.setQueryData(["webhook", shown.id], { value: shown, etag: changed.etag });
+    void client.invalidateQueries({ queryKey: ["webhooks"] });
+  };
+}
+
+export function useSayFailure() {
+  const errorText = useErrorText();
+  return (error: unknown) => {
+    const { title, detail } = errorText(error);
+    notifications.show({ color: "red", title, message: detail, autoClose: 10_000 });
+  };
+}
+
+/** Changes a webhook; what fails is said. */
+export function useChangeWebhook(id: string) {
+  const keep = useKeep();
+  const sayFailure = useSayFailure();
+  return useMutation({
+    mutationFn: (change: WebhookChange) => api.changeWebhook(id, change),
+    onSuccess: keep,
+    onError: sayFailure,
+  });
+}
