@@ -3176,7 +3176,7 @@ export interface operations {
                     "application/json": components["schemas"]["InboundResults"];
                 };
             };
-            /** @description The body is no JSON, or broke off */
+            /** @description The path cannot be read */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3184,7 +3184,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the body is no JSON: line 1, column 9",
+                     *       "detail": "the request cannot be read",
                      *       "status": 400,
                      *       "title": "Malformed request",
                      *       "type": "urn:taskwire:problem:malformed"
@@ -3425,7 +3425,7 @@ export interface operations {
                     "application/json": components["schemas"]["InboundResults"];
                 };
             };
-            /** @description The body is no JSON, or broke off */
+            /** @description The path cannot be read */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3433,7 +3433,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the body is no JSON: line 1, column 9",
+                     *       "detail": "the request cannot be read",
                      *       "status": 400,
                      *       "title": "Malformed request",
                      *       "type": "urn:taskwire:problem:malformed"
@@ -3637,6 +3637,23 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["InboundTaskShown"];
+                };
+            };
+            /** @description The path cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the request cannot be read",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description The signature or its time, the group, or the integration: one answer for all */
