@@ -421,7 +421,7 @@ const en = {
     },
     headroom: "If it stopped now, changes would be lost after {{time}}.",
     headroomLosing: "{{time}} are left until changes are lost.",
-    headroomUnknown: "How long changes are kept cannot be read.",
+    headroomUnknown: "How long unread changes are kept is not known.",
     attempts: "Attempts",
     success: "Succeeded",
     failures_one: "{{count}} failed",

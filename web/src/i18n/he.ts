@@ -415,7 +415,7 @@ const he: typeof en = {
     },
     headroom: "אילו נעצר עכשיו, שינויים היו אובדים אחרי {{time}}.",
     headroomLosing: "נותרו {{time}} עד ששינויים יאבדו.",
-    headroomUnknown: "אי אפשר לקרוא כמה זמן נשמרים השינויים.",
+    headroomUnknown: "לא ידוע כמה זמן נשמרים שינויים שלא נקראו.",
     attempts: "ניסיונות",
     success: "הצליחו",
     failures_one: "אחד נכשל",
