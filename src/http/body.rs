@@ -34,14 +34,15 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         if encoded.is_some_and(|encoding| encoding != "identity") {
             return Err(ApiError::encoded());
         }
-        read_limited(request.into_body()).await.map(Self)
+        read_limited(request.into_body(), BODY_MAX).await.map(Self)
     }
 }
 
-pub(super) async fn read_limited(body: Body) -> ApiResult<Vec<u8>> {
-    let bytes = to_bytes(body, BODY_MAX).await.map_err(|error| {
+/// A body of at most so many bytes.
+pub(super) async fn read_limited(body: Body, most: usize) -> ApiResult<Vec<u8>> {
+    let bytes = to_bytes(body, most).await.map_err(|error| {
         let too_large = std::error::Error::source(&error).is_some_and(|why| why.to_string().contains("limit"));
-        if too_large { ApiError::too_large(BODY_MAX) } else { ApiError::malformed("the body broke off") }
+        if too_large { ApiError::too_large(most) } else { ApiError::malformed("the body broke off") }
     })?;
     Ok(bytes.into())
 }

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::App;
 use super::auth::User;
-use super::body::read_limited;
+use super::body::{BODY_MAX, read_limited};
 use super::error::{ApiError, ApiResult};
 use crate::model::DocId;
 use crate::store::idempotency::{self, KeptAnswer, Known};
@@ -73,7 +73,7 @@ fn hash(parts: &[&[u8]]) -> String {
 
 async fn make(app: &App, user: &DocId, key: &str, request: Request, next: Next) -> ApiResult<Response> {
     let (parts, body) = request.into_parts();
-    let body = Bytes::from(read_limited(body).await?);
+    let body = Bytes::from(read_limited(body, BODY_MAX).await?);
     let id = hash(&[user.to_string().as_bytes(), key.as_bytes()]);
     let asked = hash(&[parts.uri.to_string().as_bytes(), &body]);
     match idempotency::begin(&app.store, &id, &asked, app.clock.now()).await? {

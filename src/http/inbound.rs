@@ -30,7 +30,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -41,6 +40,7 @@ use self::door::{Decoy, Pass, identify};
 use self::take::{Outcome, take};
 use self::turns::{Rates, Turns};
 use super::App;
+use super::body::read_limited;
 use super::error::{ApiError, ApiResult};
 use crate::config::{ApiSettings, SettingError};
 use crate::model::{InboundKind, Scope};
@@ -105,28 +105,18 @@ impl Call {
     async fn read(request: Request) -> ApiResult<Self> {
         let (parts, body) = request.into_parts();
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        let body = read_limited(body).await?;
+        let body = read_limited(body, BODY_MAX).await?;
         Ok(Self { peer, headers: parts.headers, body })
     }
 
     /// Lets the call in, or says why not.
-    async fn enter(&self, app: &App, group: &str, scope: Scope) -> Result<Pass, Response> {
-        let pass = identify(app, group, &self.headers, &self.body).await.map_err(IntoResponse::into_response)?;
-        let admitted = pass.admit(&app.inbound, self.peer, &self.headers, scope);
-        admitted.map_err(IntoResponse::into_response)?;
-        match app.inbound.rates.count(&pass.group, pass.integration.rate_limit_per_minute) {
-            Ok(()) => Ok(pass),
-            Err(seconds) => Err(ApiError::too_fast_for_group(seconds).into_response()),
-        }
+    async fn enter(&self, app: &App, group: &str, scope: Scope) -> ApiResult<Pass> {
+        let pass = identify(app, group, &self.headers, &self.body).await?;
+        pass.admit(&app.inbound, self.peer, &self.headers, scope)?;
+        let counted = app.inbound.rates.count(&pass.group, pass.integration.rate_limit_per_minute);
+        counted.map_err(ApiError::too_fast_for_group)?;
+        Ok(pass)
     }
-}
-
-async fn read_limited(body: Body) -> ApiResult<Vec<u8>> {
-    let bytes = to_bytes(body, BODY_MAX).await.map_err(|error| {
-        let too_large = std::error::Error::source(&error).is_some_and(|why| why.to_string().contains("limit"));
-        if too_large { ApiError::too_large(BODY_MAX) } else { ApiError::malformed("the body broke off") }
-    })?;
-    Ok(bytes.into())
 }
 
 /// `POST /api/integrations/inbound/{groupId}/tasks`
@@ -213,25 +203,19 @@ pub(super) async fn get_task(
     counted(read_task(&app, &group, &external_id, request).await)
 }
 
-fn counted(ended: Result<(Outcome, Response), Response>) -> Response {
+fn counted(ended: ApiResult<(Outcome, Response)>) -> Response {
     let (name, response) = match ended {
         Ok((outcome, response)) => (outcome.name(), response),
-        Err(response) => (refusal(response.status()), response),
+        Err(refused) => (refusal(refused.status()), refused.into_response()),
     };
     metrics::counter!("taskwire_inbound_requests_total", "outcome" => name).increment(1);
     response
 }
 
-async fn read_task(
-    app: &App,
-    group: &str,
-    external_id: &str,
-    request: Request,
-) -> Result<(Outcome, Response), Response> {
-    let call = Call::read(request).await.map_err(IntoResponse::into_response)?;
+async fn read_task(app: &App, group: &str, external_id: &str, request: Request) -> ApiResult<(Outcome, Response)> {
+    let call = Call::read(request).await?;
     let pass = call.enter(app, group, Scope::TasksWrite).await?;
-    let shown = show::task(app, &pass.group, external_id).await.map_err(IntoResponse::into_response)?;
-    Ok((Outcome::Read, Json(shown).into_response()))
+    Ok((Outcome::Read, Json(show::task(app, &pass.group, external_id).await?).into_response()))
 }
 
 async fn post(
@@ -240,8 +224,8 @@ async fn post(
     request: Request,
     kind: InboundKind,
     scope: Scope,
-) -> Result<(Outcome, Response), Response> {
-    let call = Call::read(request).await.map_err(IntoResponse::into_response)?;
+) -> ApiResult<(Outcome, Response)> {
+    let call = Call::read(request).await?;
     let pass = call.enter(app, group, scope).await?;
-    take(app, &pass, kind, &call.body).await.map_err(IntoResponse::into_response)
+    take(app, &pass, kind, &call.body).await
 }

@@ -119,8 +119,10 @@ fn add_common(operation: &mut Value) {
     if by_group {
         answers.push((ApiError::foreign_group(), "The caller does not administer this group"));
     }
-    if in_path && !signed {
+    if in_path {
         answers.push((ApiError::malformed("the request cannot be read"), "The path cannot be read"));
+    }
+    if in_path && !signed {
         let what = "There is no such thing in a group that the caller administers";
         answers.push((ApiError::not_found("webhook"), what));
     }
