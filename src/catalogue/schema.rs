@@ -49,7 +49,9 @@ fn time() -> Value {
 fn closed(fields: Value, optional: &[&str]) -> Value {
     let required: Vec<&String> =
         fields.as_object().into_iter().flat_map(Map::keys).filter(|name| !optional.contains(&name.as_str())).collect();
-    json!({"type": "object", "required": required, "properties": fields, "additionalProperties": false})
+    let mut schema = json!({"type": "object", "required": required, "additionalProperties": false});
+    schema["properties"] = fields;
+    schema
 }
 
 fn task(mapping: &Mapping, kind: EventKind) -> Value {

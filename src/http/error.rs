@@ -37,7 +37,7 @@ pub struct ApiError {
     title: &'static str,
     detail: String,
     errors: Vec<FieldError>,
-    header: Option<(&'static str, String)>,
+    header: Option<(&'static str, Box<str>)>,
 }
 
 /// What handlers answer.
@@ -70,7 +70,7 @@ impl ApiError {
     }
 
     /// `name` in lower case.
-    fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    fn with_header(mut self, name: &'static str, value: impl Into<Box<str>>) -> Self {
         self.header = Some((name, value.into()));
         self
     }
@@ -328,7 +328,7 @@ impl IntoResponse for ApiError {
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
         if let Some((name, value)) = self.header {
             // Made here of visible ASCII.
-            if let Ok(value) = HeaderValue::try_from(value) {
+            if let Ok(value) = HeaderValue::try_from(&*value) {
                 response.headers_mut().insert(HeaderName::from_static(name), value);
             }
         }

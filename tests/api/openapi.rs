@@ -108,7 +108,8 @@ async fn the_parameters_that_a_call_takes_are_those_that_the_description_names()
         let problem = answer.expect(422);
         let message = problem["errors"][0]["message"].as_str().unwrap();
         let mut taken: Vec<_> = message.split("there are: ").nth(1).unwrap().split(", ").collect();
-        (taken.sort_unstable(), described.sort_unstable());
+        taken.sort_unstable();
+        described.sort_unstable();
         assert_eq!(taken, described, "{method} {template}");
     }
 }

@@ -1,33 +1,39 @@
 //! Notices about webhooks in trouble, at their group's alert address.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bson::doc;
 use serde_json::Value;
 use taskwire::catalogue::{BodyKind, entry};
 use taskwire::mapping::Mapping;
 use taskwire::model::{Alert, NoticeKind, RetryPolicy};
+use taskwire_tests::receiver::Received;
 use taskwire_tests::{Answer, eventually};
 
 use crate::scene::{SOON, Scene};
 
 /// The bodies that the alert address got, oldest first, each checked against the catalogue.
-fn notices(scene: &Scene) -> Vec<Value> {
-    let mapping = Mapping::load("tasks-tracker").unwrap();
-    let bodies = scene.receiver.received_at("/alerts").into_iter().map(|request| {
-        let body: Value = serde_json::from_slice(&request.body).unwrap();
-        let kind = BodyKind::from_name(body["event"].as_str().unwrap()).unwrap();
-        let schema = jsonschema::validator_for(&entry(&mapping, kind).schema).unwrap();
+fn notices(scene: &Scene) -> Result<Vec<Value>> {
+    let mapping = Mapping::load("tasks-tracker")?;
+    let check = |request: Received| {
+        let body: Value = serde_json::from_slice(&request.body)?;
+        let name = body["event"].as_str().context("no event")?;
+        let kind = BodyKind::from_name(name).context("not in the catalogue")?;
+        let schema = jsonschema::validator_for(&entry(&mapping, kind).schema)?;
         let fault = schema.validate(&body).map_err(|fault| fault.to_string());
         assert_eq!(fault, Ok(()), "{body}");
-        assert_eq!(request.header("x-event"), body["event"].as_str().unwrap());
-        body
-    });
-    bodies.collect()
+        assert_eq!(request.header("x-event"), name);
+        Ok(body)
+    };
+    scene.receiver.received_at("/alerts").into_iter().map(check).collect()
+}
+
+fn name(body: &Value) -> &str {
+    body["event"].as_str().unwrap_or_default()
 }
 
 async fn wait_for(scene: &Scene, event: &str) -> Result<Value> {
     eventually(&format!("a notice {event}"), SOON, async || {
-        let all = notices(scene);
+        let all = notices(scene).map_err(|error| error.to_string())?;
         all.iter().find(|body| body["event"] == event).cloned().ok_or_else(|| format!("{all:?}"))
     })
     .await
@@ -64,7 +70,8 @@ async fn a_group_hears_once_that_a_webhook_fails_what_was_given_up_and_that_it_w
     scene.receiver.always("/hook", Answer::Status(200));
     scene.queue(&hook, 1).await?;
     wait_for(&scene, "webhook.recovered").await?;
-    let mut names: Vec<_> = notices(&scene).iter().map(|body| body["event"].as_str().unwrap().to_owned()).collect();
+    let told = notices(&scene)?;
+    let mut names: Vec<_> = told.iter().map(name).collect();
     names.sort_unstable();
     assert_eq!(names, ["delivery.dead-letter", "webhook.failing", "webhook.recovered"], "each once");
     assert_eq!(scene.receiver.complaints(), Vec::<String>::new());
@@ -83,8 +90,9 @@ async fn a_disabling_is_told_with_it_and_an_alert_address_is_told_nothing_about_
     scene.queue(&hook, 1).await?;
     // The alert address is gone as well: it is disabled, and what waits for it keeps waiting.
     scene.wait_for_count(doc! { "eventType": "webhook.disabled", "status": "failed" }, 1).await?;
-    let told = &notices(&scene)[0];
-    assert_eq!((&told["event"], &told["data"]["reason"]), (&"webhook.disabled".into(), &"gone".into()));
+    let told = notices(&scene)?;
+    let told: Vec<_> = told.iter().map(|body| (name(body), body["data"]["reason"].as_str())).collect();
+    assert_eq!(told, [("webhook.disabled", Some("gone"))]);
     eventually("the alert address is disabled", SOON, async || {
         let filter = doc! { "alert": { "$exists": true }, "enabled": false, "disabledReason": "gone" };
         let hooks = scene.store.collection::<bson::Document>("webhookConfigs");
