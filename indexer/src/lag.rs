@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bson::{Document, Timestamp, doc};
+use bson::{Bson, Document, Timestamp, doc};
 use taskwire::store::{ServerClock, Store, names, standing};
 use tokio_util::sync::CancellationToken;
 
@@ -87,8 +87,9 @@ pub async fn report(store: Store, clock: ServerClock, tracker: Tracker, stop: Ca
         if ticks.is_multiple_of(15)
             && let Some(stored) = tracker.stored_time().or_else(|| tracker.reached())
             && let Some(first) = oldest_oplog_entry(&store).await
+            && let Ok(now) = cluster_time(&store).await
         {
-            let remaining = seconds_between(first, stored);
+            let remaining = remaining(first, stored, now, oplog_share(&store).await);
             metrics::gauge!("taskwire_oplog_window_remaining_seconds").set(remaining);
             oplog = Some(remaining);
         }
@@ -106,6 +107,27 @@ pub async fn report(store: Store, clock: ServerClock, tracker: Tracker, stop: Ca
 async fn count_aside(store: &Store) -> mongodb::error::Result<u64> {
     let entries = store.collection::<Document>(names::QUARANTINE);
     entries.count_documents(doc! { "status": EntryStatus::Aside.name() }).await
+}
+
+/// How long a position stays in the oplog that reaches from `first` to `now` and is full to this share: one that is not full
+/// yet reaches further back before anything leaves it, as far as it is filled at the same rate.
+fn remaining(first: Timestamp, position: Timestamp, now: Timestamp, full: f64) -> f64 {
+    let reach = seconds_between(first, now) / full.clamp(0.001, 1.0);
+    (reach - seconds_between(position, now)).max(0.0)
+}
+
+/// How much of the oplog is used, of 1; where that may not be read, all of it is taken as used.
+async fn oplog_share(store: &Store) -> f64 {
+    let stats = store.client.database("local").run_command(doc! { "collStats": "oplog.rs" }).await.unwrap_or_default();
+    #[allow(clippy::cast_precision_loss, reason = "sizes that occur")]
+    let number = |key: &str| match stats.get(key) {
+        Some(Bson::Int32(number)) => Some(f64::from(*number)),
+        Some(Bson::Int64(number)) => Some(*number as f64),
+        Some(Bson::Double(number)) => Some(*number),
+        _ => None,
+    };
+    // Entries leave it a little before it is full.
+    number("size").zip(number("maxSize")).filter(|(_, most)| *most > 0.0).map_or(1.0, |(used, most)| used / most / 0.95)
 }
 
 fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
@@ -135,4 +157,20 @@ pub async fn oldest_oplog_entry(store: &Store) -> Option<Timestamp> {
     let oplog = store.client.database("local").collection::<Document>("oplog.rs");
     let first = oplog.find_one(doc! {}).sort(doc! { "$natural": 1 }).projection(doc! { "ts": 1 }).await.ok()??;
     first.get_timestamp("ts").ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::float_cmp, reason = "whole seconds, which are exact")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_stays_as_long_as_the_oplog_reaches_and_longer_while_it_fills() {
+        let at = |time| Timestamp { time, increment: 1 };
+        assert_eq!(remaining(at(1000), at(4600), at(4600), 1.0), 3600.0);
+        assert_eq!(remaining(at(1000), at(2800), at(4600), 1.0), 1800.0);
+        assert_eq!(remaining(at(1000), at(4600), at(4600), 0.25), 4.0 * 3600.0);
+        // It has left.
+        assert_eq!(remaining(at(1000), at(500), at(4600), 1.0), 0.0);
+    }
 }

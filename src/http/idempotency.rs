@@ -49,7 +49,10 @@ pub(super) async fn once(State(app): State<Arc<App>>, request: Request, next: Ne
 fn key(headers: &HeaderMap) -> ApiResult<Option<String>> {
     let mut given = headers.get_all(KEY).iter();
     let Some(value) = given.next() else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| (1..=KEY_MAX).contains(&text.len()));
+    let text = value
+        .to_str()
+        .ok()
+        .filter(|text| (1..=KEY_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()));
     match (text, given.next()) {
         (Some(text), None) => Ok(Some(text.to_owned())),
         _ => {

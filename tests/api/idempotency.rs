@@ -50,9 +50,8 @@ async fn a_key_is_for_one_call_and_one_that_was_refused_may_be_mended() {
     let mut other = api.body();
     other["name"] = json!("another");
     assert_eq!(post(&api, api.admin_a, "k", WEBHOOKS, &other).await.faulty_fields(), ["Idempotency-Key"]);
-    for bad in [" ", "", &"k".repeat(256)] {
+    for bad in ["two words", "", &"k".repeat(256)] {
         let answer = post(&api, api.admin_a, bad, WEBHOOKS, &api.body()).await;
-        // The server takes spaces around a value away.
         assert_eq!(answer.faulty_fields(), ["Idempotency-Key"], "{bad:?}");
     }
     assert_eq!(webhooks(&api).await, 1);

@@ -31,7 +31,7 @@ async fn a_test_is_one_signed_request_marked_as_such_and_leaves_no_row() {
     api.admin("PUT", &path, Some(&json!({"enabled": false}))).await.expect(200);
     let test = async |body: Value| api.admin("POST", &format!("{path}/test"), Some(&body)).await;
     let done = test(json!({})).await.expect(200);
-    assert_eq!((&done["status"], &done["responseStatus"]), (&json!("delivered"), &json!(200)));
+    assert_eq!((&done["status"], &done["responseStatus"]), (&json!("delivered"), &json!(204)));
     test(json!({"eventType": "task.swapped"})).await.expect(200);
     assert_eq!(test(json!({"eventType": "task.lost"})).await.faulty_fields(), ["eventType"]);
     receiver.script("/hook", [Answer::Status(410), Answer::Status(500)]);

@@ -38,7 +38,7 @@ export async function signIn(page: Page, stack: Stack, path = "/", token = stack
   await page.goto(`${stack.url}/admin${path}${search}group=${stack.service.group}`);
   await page.locator("textarea").fill(token);
   await page.locator('main button[type="submit"]').click();
-  await page.locator("header nav").waitFor();
+  await page.locator(".nav").waitFor();
 }
 
 /** Goes on without a reload, which would forget the token. */

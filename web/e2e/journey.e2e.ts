@@ -139,6 +139,26 @@ describe.sequential("a group's admin", () => {
     });
   });
 
+  test("reads in the event log who was told of what, and why not", async () => {
+    await stack.service.createTask("Nobody hears of this");
+    await visit(page, `/events?group=${stack.service.group}`);
+    await eventually("the newest event was sent to nobody", async () => {
+      await page.locator("tbody tr").first().click();
+      const trace = page.getByRole("dialog", { name: "Event" });
+      const off = await trace
+        .getByText("The webhook was off at the time.")
+        .waitFor({ timeout: 1_000 })
+        .then(
+          () => true,
+          () => false,
+        );
+      await trace.getByRole("button", { name: "Close" }).click();
+      const news = page.getByRole("button", { name: /new events?: show/ });
+      if (!off && (await news.count()) > 0) await news.click();
+      return off;
+    });
+  });
+
   test("goes on after the token expired, with what was typed", async () => {
     await visit(page, `/webhooks/new?group=${stack.service.group}`);
     await page.getByLabel(/^Name/).fill("Typed before");

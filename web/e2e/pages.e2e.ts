@@ -43,7 +43,7 @@ beforeAll(async () => {
     { name: "an event's trace", path: `/events?event=${dead?.eventId}`, ready: "[role=dialog] [data-event]" },
     { name: "inbound", path: "/inbound", ready: "h1" },
     { name: "signature check", path: "/signature", ready: "textarea" },
-    { name: "a place that is not there", path: "/nowhere", ready: "h2" },
+    { name: "a place that is not there", path: "/nowhere", ready: "h1" },
   ];
 });
 afterAll(async () => {

@@ -76,7 +76,11 @@ fn kind(schema: &Value) -> &str {
 
 fn object(schema: &Value, schemas: &Value, depth: usize) -> Value {
     let fields = schema["properties"].as_object().into_iter().flatten();
-    // What answers alone show is no part of a request's example; schemas of answers do not mark it.
-    let shown = fields.filter(|(_, field)| field["readOnly"] != true);
+    let required = schema["required"].as_array();
+    let is_required = |name: &String| required.is_some_and(|all| all.iter().any(|one| one == name.as_str()));
+    // What answers alone show is no part of a request's example (schemas of answers do not mark it), nor is what may be left
+    // out and has a form that only an example of its own could keep.
+    let is_unknown = |field: &Value| field["pattern"].is_string() && field["example"].is_null();
+    let shown = fields.filter(|(name, field)| field["readOnly"] != true && (is_required(name) || !is_unknown(field)));
     Value::Object(shown.map(|(name, field)| (name.clone(), example_of(field, schemas, depth + 1))).collect())
 }

@@ -1,20 +1,7 @@
 import createClient from "openapi-fetch";
 import { authorizedFetch } from "./http";
 import type { paths } from "./schema";
-import type {
-  DeliveryStatus,
-  EventType,
-  Inbound,
-  InboundChange,
-  NewWebhook,
-  Page,
-  Receipt,
-  ReceiverCase,
-  Selection,
-  TestResult,
-  Webhook,
-  WebhookChange,
-} from "./types";
+import type { DeliveryStatus, EventType, InboundChange, NewWebhook, Selection, Webhook, WebhookChange } from "./types";
 
 /** Types and paths come from the API's own description; `authorizedFetch` throws whatever is no success. */
 const client = createClient<paths>({
@@ -83,9 +70,9 @@ export const api = {
   replayOne: (id: string, deliveryId: string) =>
     body(client.POST(`${WEBHOOK}/replay/{deliveryId}`, { params: { path: { id, deliveryId } } })),
   replayMany: (id: string, selection: Selection) =>
-    body(client.POST(`${WEBHOOK}/replay`, { params: { path: { id } }, body: selection as never })),
-  backfill: (id: string, selection: Selection) =>
-    body(client.POST(`${WEBHOOK}/backfill`, { params: { path: { id } }, body: selection as never })),
+    body(client.POST(`${WEBHOOK}/replay`, { params: { path: { id } }, body: selection })),
+  backfill: (id: string, selection: Omit<Selection, "status"> & { since: string }) =>
+    body(client.POST(`${WEBHOOK}/backfill`, { params: { path: { id } }, body: selection })),
   replay: (id: string, replayId: string, signal?: AbortSignal) =>
     body(client.GET(`${WEBHOOK}/replays/{replayId}`, { params: { path: { id, replayId } }, signal })),
   cancelReplay: async (id: string, replayId: string) => {
@@ -107,19 +94,13 @@ export const api = {
   trace: (eventId: string, signal?: AbortSignal) =>
     body(client.GET("/api/integrations/task-events/{eventId}/trace", { params: { path: { eventId } }, signal })),
 
-  test: (id: string) => untyped<TestResult>("POST", `/webhooks/${encodeURIComponent(id)}/test`, {}),
-  verifyReceiver: (id: string) =>
-    untyped<{ results: ReceiverCase[] }>("POST", `/webhooks/${encodeURIComponent(id)}/verify-receiver`),
-  inbound: (groupId: string) => untyped<Inbound>("GET", `/inbound?groupId=${encodeURIComponent(groupId)}`),
-  changeInbound: (groupId: string, change: InboundChange) =>
-    untyped<Inbound>("PUT", `/inbound?groupId=${encodeURIComponent(groupId)}`, change),
-  receipts: (groupId: string) =>
-    untyped<Omit<Page<Receipt>, "nextCursor">>("GET", `/inbound/receipts?groupId=${encodeURIComponent(groupId)}`),
-};
+  test: (id: string) => body(client.POST(`${WEBHOOK}/test`, { params: { path: { id } }, body: {} })),
+  verifyReceiver: (id: string) => body(client.POST(`${WEBHOOK}/verify-receiver`, { params: { path: { id } } })),
 
-/** A call whose shapes stand in `types.ts`, not in the description. */
-async function untyped<T>(method: string, path: string, content?: object): Promise<T> {
-  const url = `${window.location.origin}/api/integrations${path}`;
-  const sent = content && { body: JSON.stringify(content), headers: { "Content-Type": "application/json" } };
-  return (await authorizedFetch(new Request(url, { method, ...sent }))).json();
-}
+  inbound: (groupId: string, signal?: AbortSignal) =>
+    body(client.GET("/api/integrations/inbound", { params: { query: { groupId } }, signal })),
+  changeInbound: (groupId: string, change: InboundChange) =>
+    body(client.PUT("/api/integrations/inbound", { params: { query: { groupId } }, body: change })),
+  receipts: (groupId: string, signal?: AbortSignal) =>
+    body(client.GET("/api/integrations/inbound/receipts", { params: { query: { groupId } }, signal })),
+};

@@ -70,11 +70,12 @@ export const queries = {
     }),
   trace: (eventId: string) =>
     queryOptions({ queryKey: ["trace", eventId], queryFn: ({ signal }) => api.trace(eventId, signal) }),
-  inbound: (groupId: string) => queryOptions({ queryKey: ["inbound", groupId], queryFn: () => api.inbound(groupId) }),
+  inbound: (groupId: string) =>
+    queryOptions({ queryKey: ["inbound", groupId], queryFn: ({ signal }) => api.inbound(groupId, signal) }),
   receipts: (groupId: string) =>
     queryOptions({
       queryKey: ["receipts", groupId],
-      queryFn: () => api.receipts(groupId),
+      queryFn: ({ signal }) => api.receipts(groupId, signal),
       refetchInterval: 5_000,
     }),
 };

@@ -4,6 +4,194 @@
  */
 
 export interface paths {
+    "/api/integrations/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List who changed what
+         * @description Newest first. Entries are never changed, and hold no secret.
+         *
+         *     Permission: an admin of `groupId`.
+         */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/event-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the types of events
+         * @description What each means, the JSON Schema that its bodies keep to in this installation, and a sample.
+         *
+         *     Permission: anybody with a token.
+         */
+        get: operations["listEventTypes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/inbound": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get what partners may do in a group
+         * @description Before the first `PUT`: a disabled integration without `id`.
+         *
+         *     Permission: an admin of `groupId`.
+         */
+        get: operations["getInbound"];
+        /**
+         * Change what partners may do in a group
+         * @description The first call sets the integration up and makes its secret, shown in this answer alone; it is rotated like a webhook's.
+         *
+         *     Permission: an admin of `groupId`.
+         */
+        put: operations["updateInbound"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/inbound/receipts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the calls that were taken
+         * @description Newest first, for seven days. No text of a task is shown.
+         *
+         *     Permission: an admin of `groupId`.
+         */
+        get: operations["listInboundReceipts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/inbound/{groupId}/categories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create and change categories
+         * @description One category, or up to 100 that are applied all or none.
+         *
+         *     Permission: the scope `categories:write`.
+         */
+        post: operations["postInboundCategories"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/inbound/{groupId}/tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create and change tasks
+         * @description One task, or up to 100 that are applied all or none. The same signed request has one effect: again it gets the first answer, with `Idempotent-Replayed: true`.
+         *
+         *     Permission: the scope `tasks:write`; with `tasks:approve` a status that approves or rejects.
+         */
+        post: operations["postInboundTasks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/inbound/{groupId}/tasks/{externalId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a task as the service has it
+         * @description Signed over an empty body.
+         *
+         *     Permission: the scope `tasks:write`.
+         */
+        get: operations["getInboundTask"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a group's settings
+         * @description Where signed notices about the group's webhooks go.
+         *
+         *     Permission: an admin of `groupId`.
+         */
+        get: operations["getSettings"];
+        /**
+         * Change a group's settings
+         * @description With the first `alertUrl` a secret is made, shown in this answer alone; it is rotated like a webhook's. `alertUrl: null` ends the notices.
+         *
+         *     Permission: an admin of `groupId`.
+         */
+        put: operations["updateSettings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/integrations/stats": {
         parameters: {
             query?: never;
@@ -55,7 +243,7 @@ export interface paths {
         };
         /**
          * List the events of tasks
-         * @description Newest first: what happened, whether or not a webhook asked for it.
+         * @description The event log, newest first.
          *
          *     Permission: an admin of `groupId`; without it, everybody sees those of the groups they administer.
          */
@@ -76,8 +264,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Trace an event: which webhooks got it, and why the others did not
-         * @description One item for each webhook that the group has or had. `not-sent` has a `reason`, as of the event; `expired` is one whose delivery is past its retention.
+         * Trace an event
+         * @description For each webhook of the group: what became of the event, and why.
          *
          *     Permission: an admin of the event's group.
          */
@@ -160,12 +348,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Deliver events that a webhook never got
-         * @description Makes deliveries of events of the log, in the background: of a time when it was not there yet, disabled, or asked for other events. With `dryRun` it only counts.
+         * Fetch events that a webhook never got
+         * @description Makes deliveries of the events of the log for which the webhook has none: those from before it was created, or from while it was disabled. Done in the background, as a bulk replay is.
          *
          *     Permission: an admin of the webhook's group.
          */
-        post: operations["backfillDeliveries"];
+        post: operations["backfillWebhook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -226,8 +414,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Replay finished deliveries in bulk
-         * @description Queues those that exist at the request, each once, in the background; open ones are left out. With `dryRun` it only counts.
+         * Replay many deliveries
+         * @description Takes dead letters unless told otherwise: those that exist at the request, each once; open ones are left out. It is done in the background, and can be watched and cancelled.
          *
          *     Permission: an admin of the webhook's group.
          */
@@ -268,8 +456,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List bulk replays and backfills
-         * @description Newest first; records are kept for 90 days after their end.
+         * List a webhook's bulk replays and backfills
+         * @description Newest first.
          *
          *     Permission: an admin of the webhook's group.
          */
@@ -290,14 +478,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * See how far a bulk replay or backfill is
+         * Get how far a bulk replay or backfill is
          * @description Permission: an admin of the webhook's group.
          */
         get: operations["getReplay"];
         put?: never;
         post?: never;
         /**
-         * End a bulk replay or backfill
+         * Cancel a bulk replay or backfill
          * @description What was queued by then stays queued.
          *
          *     Permission: an admin of the webhook's group.
@@ -324,6 +512,50 @@ export interface paths {
         get: operations["getWebhookStats"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/webhooks/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test now
+         * @description One signed request, made at once and not tried again: `webhook.test`, or the catalogue's sample of a type, marked `"test": true`. It is no delivery and leaves no row. A disabled webhook can be tested too.
+         *
+         *     Permission: an admin of the webhook's group.
+         */
+        post: operations["testWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/integrations/webhooks/{id}/verify-receiver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check what a receiver accepts
+         * @description Sends a `webhook.test` four times: good, tampered, stale and repeated, and reports which the receiver wrongly accepts or refuses. None of them is a delivery.
+         *
+         *     Permission: an admin of the webhook's group.
+         */
+        post: operations["verifyReceiver"];
         delete?: never;
         options?: never;
         head?: never;
@@ -369,128 +601,97 @@ export interface components {
          * @enum {string}
          */
         AttemptOutcome: "delivered" | "failed" | "interrupted";
+        /**
+         * @description What was done.
+         * @enum {string}
+         */
+        AuditAction: "webhook.created" | "webhook.updated" | "webhook.secret-rotated" | "webhook.rotation-finalized" | "webhook.disabled" | "webhook.deleted" | "settings.updated" | "delivery.replayed" | "inbound.created" | "inbound.updated" | "inbound.secret-rotated" | "inbound.rotation-finalized" | "webhook.replay-started" | "webhook.backfill-started" | "webhook.replay-cancelled";
+        /** @description One change. */
+        AuditEntry: {
+            action: components["schemas"]["AuditAction"];
+            /**
+             * @description The user, or `system`: Taskwire itself.
+             * @example 65a0000000000000000000d4
+             */
+            actorId: string;
+            /** Format: date-time */
+            at: string;
+            /**
+             * @description Names of the fields that were changed.
+             * @example [
+             *       "targetUrl"
+             *     ]
+             */
+            changed: string[];
+            /** @example null */
+            deliveryId: string | null;
+            /** @example 65a0000000000000000000a1 */
+            groupId: string;
+            /** @example 65a0000000000000000000e5 */
+            id: string;
+            reason: components["schemas"]["DisabledReason"] | null;
+            /**
+             * @description The bulk replay or backfill.
+             * @example null
+             */
+            replayId: string | null;
+            /**
+             * Format: int64
+             * @description Its number in the group: 1, 2, 3 … without holes.
+             * @example 4
+             */
+            sequence: number;
+            /** @example 65a0000000000000000000b2 */
+            webhookId: string | null;
+        };
         /** @description What a backfill takes. */
-        BackfillRequest: {
+        Backfill: {
             /**
              * @description Only count.
-             * @default false
+             * @example false
              */
-            dryRun: boolean;
-            /**
-             * @description Events of these kinds; those that the webhook asks for now, if not given.
-             * @default null
-             */
-            eventTypes: components["schemas"]["EventKind"][];
+            dryRun?: boolean;
+            /** @description What the webhook asks for now, if not given. */
+            eventTypes?: components["schemas"]["EventKind"][];
             /**
              * Format: date-time
-             * @description Events of this time or later.
-             * @default null
-             * @example 2025-01-01T00:00:00Z
+             * @description Events of this time or later, in RFC 3339; must be given.
              */
             since: string;
             /**
              * Format: date-time
              * @description Events before this time; the present, if not given.
-             * @default null
+             * @example 2025-12-16T12:34:56.123Z
              */
-            until: string;
-        };
-        /** @description A bulk replay or backfill. */
-        BulkReplay: {
-            /** Format: date-time */
-            createdAt: string;
-            deliveryStatus: components["schemas"]["DeliveryStatus"] | null;
-            /**
-             * Format: int64
-             * @description Deliveries queued so far.
-             * @example 12
-             */
-            done: number;
-            /** @description Which kinds; none named: all. */
-            eventTypes: components["schemas"]["EventKind"][];
-            /** Format: date-time */
-            finishedAt: string | null;
-            /** @example 65a0000000000000000000a1 */
-            groupId: string;
-            /** @example 65a0000000000000000000d4 */
-            id: string;
-            kind: components["schemas"]["ReplayKind"];
-            /**
-             * @description Why it failed.
-             * @example null
-             */
-            reason: string | null;
-            /**
-             * @description The user who asked for it.
-             * @example 65a0000000000000000000e5
-             */
-            requestedBy: string;
-            /** Format: date-time */
-            since: string | null;
-            /**
-             * Format: int64
-             * @description Left out so far: open by then, there already, or without an event any more.
-             * @example 0
-             */
-            skipped: number;
-            status: components["schemas"]["ReplayState"];
-            /**
-             * Format: int64
-             * @description How many there were at the request.
-             * @example 12
-             */
-            total: number;
-            /** Format: date-time */
-            until: string;
-            /** @example 65a0000000000000000000b2 */
-            webhookId: string;
+            until?: string;
         };
         /** @description What a bulk replay takes. */
-        BulkReplayRequest: {
+        BulkReplay: {
             /**
              * @description Only count.
-             * @default false
+             * @example false
              */
-            dryRun: boolean;
-            /**
-             * @description Those of these kinds of events; all, if not given.
-             * @default null
-             */
-            eventTypes: components["schemas"]["EventKind"][];
+            dryRun?: boolean;
+            eventTypes?: components["schemas"]["EventKind"][];
             /**
              * Format: date-time
-             * @description Those made at this time or later.
-             * @default null
+             * @description Deliveries made at this time or later, in RFC 3339.
              */
-            since: string;
+            since?: string;
             /**
-             * @description Those that ended so; `dead-letter`, if not given. What is open is tried anyway.
-             * @default null
+             * @description `dead-letter` (the default) or `delivered`.
+             * @example dead-letter
              */
-            status: components["schemas"]["FinishedStatus"];
+            status?: string;
             /**
              * Format: date-time
-             * @description Those made before this time.
-             * @default null
+             * @description Deliveries made before this time.
+             * @example 2025-12-16T12:34:56.123Z
              */
-            until: string;
+            until?: string;
         };
-        /** @description What was begun, or would be. */
-        BulkStarted: {
-            /**
-             * Format: int64
-             * @description How many deliveries it queues.
-             * @example 12
-             */
-            count: number;
-            /** @description Whether there are more, which took too long to count. */
-            countIsMinimum: boolean;
-            /**
-             * @description Under which it can be watched; null for a dry run.
-             * @example 65a0000000000000000000d4
-             */
-            replayId: string | null;
-        };
+        /** @description One category, or a batch. */
+        CategoriesBody: components["schemas"]["InboundCategories"] | components["schemas"]["InboundCategory"];
         /** @description A delivery as lists show it. */
         Delivery: {
             /**
@@ -561,6 +762,11 @@ export interface components {
          * @enum {string}
          */
         DisabledReason: "admin" | "gone" | "failing-for-5-days";
+        /**
+         * @description Whom it goes to: task events to webhooks, notices to the group's alert address, tests where they were asked for.
+         * @enum {string}
+         */
+        EventCategory: "task" | "notice" | "test";
         /** @description Which events a webhook wants. */
         EventFilter: {
             /**
@@ -595,10 +801,43 @@ export interface components {
             taskUpdated: boolean;
         };
         /**
-         * @description The six lifecycle events, in the order in which several events of one change are told.
+         * @description What a delivery tells: one of the six lifecycle events, in the order in which several events of one change are told; or a
+         *     notice about a webhook, which goes to its group's alert address.
          * @enum {string}
          */
-        EventKind: "task.created" | "task.completed" | "task.approved" | "task.rejected" | "task.swapped" | "task.updated";
+        EventKind: "task.created" | "task.completed" | "task.approved" | "task.rejected" | "task.swapped" | "task.updated" | "webhook.failing" | "webhook.disabled" | "webhook.recovered" | "delivery.dead-letter";
+        /** @description One type of event. */
+        EventType: {
+            category: components["schemas"]["EventCategory"];
+            /**
+             * @description What it means.
+             * @example A task was completed: its status became so, approved or not.
+             */
+            description: string;
+            /**
+             * @description Its name: the body's `event`, and `X-Event`.
+             * @example task.completed
+             */
+            eventType: string;
+            /**
+             * @description The switch of a webhook's `events` that lets it through; null for what is no task's.
+             * @example taskCompleted
+             */
+            filterKey: string | null;
+            /** @description A body that fits it. */
+            sample: Record<string, never>;
+            /** @description The JSON Schema (draft 2020-12) of its body. */
+            schema: Record<string, never>;
+        };
+        /** @description The catalogue: a list in one page. */
+        EventTypes: {
+            items: components["schemas"]["EventType"][];
+            /**
+             * @description Always null: there is one page.
+             * @example null
+             */
+            nextCursor: string | null;
+        };
         /** @description The six switches; one that is left out is off. */
         EventsInput: {
             /** @default false */
@@ -634,10 +873,10 @@ export interface components {
             message: string;
         };
         /**
-         * @description How a delivery ended that is to be queued again.
+         * @description How often a task comes back.
          * @enum {string}
          */
-        FinishedStatus: "dead-letter" | "delivered";
+        Frequency: "OneTime" | "Daily" | "Weekly" | "BiWeekly" | "Monthly" | "Quarterly" | "Yearly";
         /** @description How its deliveries fare. */
         Health: {
             disabledReason: components["schemas"]["DisabledReason"] | null;
@@ -678,6 +917,297 @@ export interface components {
              * @example 118
              */
             successes: number;
+        };
+        /** @description Categories that are applied all or none. */
+        InboundCategories: {
+            categories: components["schemas"]["InboundCategory"][];
+        };
+        /** @description A category. The first call with an `externalId` needs `name`. */
+        InboundCategory: {
+            /** @example green-500 */
+            color?: string;
+            /**
+             * @description The partner's id.
+             * @example garden
+             */
+            externalId: string;
+            /** @example leaf */
+            icon?: string;
+            /**
+             * @description Unique in the group without regard to case.
+             * @example Garden
+             */
+            name?: string;
+        };
+        /** @description A change of what partners may do. What is left out stays. */
+        InboundChange: {
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly createdAt?: unknown;
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly createdBy?: unknown;
+            /**
+             * @description Whether calls are taken; true with the first `PUT`, unless said.
+             * @example true
+             */
+            enabled?: boolean;
+            /**
+             * @description Ends a rotation: only the new secret is taken.
+             * @example false
+             */
+            finalizeRotation?: boolean;
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly groupId?: unknown;
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly id?: unknown;
+            /**
+             * @description Networks in CIDR form, or addresses; empty: from everywhere.
+             * @example [
+             *       "203.0.113.0/24",
+             *       "2001:db8::/32"
+             *     ]
+             */
+            ipAllowlist?: string[];
+            /**
+             * Format: int64
+             * @description Calls a minute in each API process; 300, unless said.
+             * @example 300
+             */
+            rateLimitPerMinute?: number;
+            /**
+             * @description Begins a rotation: a new secret, and the present one is taken too until it is finalized.
+             * @example false
+             */
+            rotateSecret?: boolean;
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly rotation?: unknown;
+            /**
+             * @description What partners may do; nothing, unless said.
+             * @example [
+             *       "tasks:write"
+             *     ]
+             */
+            scopes?: components["schemas"]["InboundScope"][];
+            /**
+             * @description A secret of one's own: with the first `PUT`, or together with `rotateSecret`.
+             * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+             */
+            secret?: string;
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly secretHint?: unknown;
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly updatedAt?: unknown;
+            /**
+             * @description An admin of the group, in whose name is written; who sets it up, unless said.
+             * @example 65a0000000000000000000d4
+             */
+            userId?: string;
+        };
+        /** @description The answer. Before anything was set up: a disabled integration without `id` and secret. */
+        InboundIntegration: {
+            /** Format: date-time */
+            createdAt: string | null;
+            /** @example 65a0000000000000000000d4 */
+            createdBy: string | null;
+            /** @description Whether calls are taken. */
+            enabled: boolean;
+            /** @example 65a0000000000000000000a1 */
+            groupId: string;
+            /**
+             * @description What events name as `integration:<id>`. Null before the first `PUT`, like what follows from it.
+             * @example 65a0000000000000000000c7
+             */
+            id: string | null;
+            /**
+             * @description From where; empty: from everywhere.
+             * @example [
+             *       "203.0.113.0/24"
+             *     ]
+             */
+            ipAllowlist: string[];
+            /**
+             * Format: int32
+             * @description Calls a minute in each API process.
+             * @example 300
+             */
+            rateLimitPerMinute: number;
+            rotation: components["schemas"]["Rotation"] | null;
+            /**
+             * @description What partners may do.
+             * @example [
+             *       "tasks:write"
+             *     ]
+             */
+            scopes: components["schemas"]["InboundScope"][];
+            /**
+             * @description The signing secret: only in the answer to the call that made it, and never again.
+             * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+             */
+            secret?: string;
+            /**
+             * @description The secret's last four characters.
+             * @example LaSw
+             */
+            secretHint: string | null;
+            /** Format: date-time */
+            updatedAt: string | null;
+            /**
+             * @description In whose name is written.
+             * @example 65a0000000000000000000d4
+             */
+            userId: string | null;
+        };
+        /**
+         * @description What a call is about.
+         * @enum {string}
+         */
+        InboundKind: "tasks" | "categories";
+        /**
+         * @description What became of one item.
+         * @enum {string}
+         */
+        InboundOutcome: "created" | "updated" | "unchanged";
+        /** @description A call that was taken, as its receipt tells it. */
+        InboundReceipt: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * @description How many items were created.
+             * @example 1
+             */
+            created: number;
+            /** @example rcp_5f4dcc3b5aa765d61d8327deb882cf995f4dcc3b */
+            id: string;
+            kind: components["schemas"]["InboundKind"];
+            /**
+             * Format: int32
+             * @description The answer's HTTP status.
+             * @example 201
+             */
+            status: number;
+            /**
+             * @description How many were as wanted already.
+             * @example 0
+             */
+            unchanged: number;
+            /**
+             * @description How many were changed.
+             * @example 0
+             */
+            updated: number;
+        };
+        /** @description One item of an answer. */
+        InboundResult: {
+            /**
+             * @description The partner's id; null for a task named by the service's.
+             * @example order-4711
+             */
+            externalId: string | null;
+            /**
+             * @description The service's id.
+             * @example 65a0000000000000000000f6
+             */
+            id: string;
+            /** @description What became of it. */
+            outcome: components["schemas"]["InboundOutcome"];
+            /**
+             * @description True where the service had deleted what `externalId` named: it was created anew, under this new `id`.
+             * @example true
+             */
+            recreated?: boolean;
+        };
+        /** @description What became of each item, in the order of the call. */
+        InboundResults: {
+            results: components["schemas"]["InboundResult"][];
+        };
+        /**
+         * @description What an integration may do.
+         * @enum {string}
+         */
+        InboundScope: "tasks:write" | "tasks:approve" | "categories:write";
+        /** @description A task. The first call with an `externalId` needs `name`, `assignedUserId` and `dueAt`; later ones change only the fields that they carry. */
+        InboundTask: {
+            /**
+             * @description A member of the group.
+             * @example 65a0000000000000000000d4
+             */
+            assignedUserId?: string;
+            /** @example Twice, not too much. */
+            description?: string | null;
+            /**
+             * Format: int32
+             * @description 1 unless said.
+             * @example 3
+             */
+            difficulty?: number;
+            /**
+             * Format: date-time
+             * @description Cut to milliseconds.
+             * @example 2026-01-31T12:00:00+01:00
+             */
+            dueAt?: string;
+            /**
+             * @description The partner's id.
+             * @example order-4711
+             */
+            externalId?: string;
+            /** @description `OneTime` unless said. */
+            frequency?: components["schemas"]["Frequency"];
+            /** @description Instead of `externalId`: the service's own id of a task of this group, to change it. */
+            id?: string;
+            /**
+             * @description Kept as text, whatever it holds.
+             * @example Wash up
+             */
+            name?: string;
+            /**
+             * @description `false` unless said.
+             * @example false
+             */
+            requiresApproval?: boolean;
+            /**
+             * @description One of the service's names; `Pending` unless said. One that approves or rejects needs `tasks:approve`.
+             * @example Pending
+             */
+            status?: string;
+            /**
+             * @description A template of the system or the group.
+             * @example null
+             */
+            templateId?: string | null;
+        };
+        /** @description A task as the service has it. */
+        InboundTaskShown: {
+            /** @example 65a0000000000000000000d4 */
+            assignedUserId: string | null;
+            /** @example Twice, not too much. */
+            description: string | null;
+            /**
+             * Format: int64
+             * @example 3
+             */
+            difficulty: number | null;
+            /** Format: date-time */
+            dueAt: string | null;
+            /** @example order-4711 */
+            externalId: string;
+            /** @example OneTime */
+            frequency: string | null;
+            /** @example 65a0000000000000000000a1 */
+            groupId: string;
+            /** @example 65a0000000000000000000f6 */
+            id: string;
+            /** @example Wash up */
+            name: string | null;
+            /** @example false */
+            requiresApproval: boolean | null;
+            /** @example Pending */
+            status: string;
+            /** @example null */
+            templateId: string | null;
+        };
+        /** @description Tasks that are applied all or none. */
+        InboundTasks: {
+            tasks: components["schemas"]["InboundTask"][];
         };
         /** @description Percentiles of how long attempts took, in milliseconds; estimated within buckets. Null where there was none. */
         Latency: {
@@ -766,61 +1296,54 @@ export interface components {
          */
         NotSent: "filter" | "disabled" | "created-later" | "deleted" | "echo" | "muted";
         /**
+         * @description What a group's alert address may hear.
+         * @enum {string}
+         */
+        NoticeKind: "webhook.failing" | "webhook.disabled" | "webhook.recovered" | "delivery.dead-letter";
+        /**
          * @description Whether events of one task go one after the other.
          * @enum {string}
          */
         Ordering: "none" | "perTask";
         /** @description One page. */
-        Page_BulkReplay: {
+        Page_AuditEntry: {
             /** @description The items, in the list's order. */
             items: {
-                /** Format: date-time */
-                createdAt: string;
-                deliveryStatus: components["schemas"]["DeliveryStatus"] | null;
+                action: components["schemas"]["AuditAction"];
                 /**
-                 * Format: int64
-                 * @description Deliveries queued so far.
-                 * @example 12
+                 * @description The user, or `system`: Taskwire itself.
+                 * @example 65a0000000000000000000d4
                  */
-                done: number;
-                /** @description Which kinds; none named: all. */
-                eventTypes: components["schemas"]["EventKind"][];
+                actorId: string;
                 /** Format: date-time */
-                finishedAt: string | null;
+                at: string;
+                /**
+                 * @description Names of the fields that were changed.
+                 * @example [
+                 *       "targetUrl"
+                 *     ]
+                 */
+                changed: string[];
+                /** @example null */
+                deliveryId: string | null;
                 /** @example 65a0000000000000000000a1 */
                 groupId: string;
-                /** @example 65a0000000000000000000d4 */
+                /** @example 65a0000000000000000000e5 */
                 id: string;
-                kind: components["schemas"]["ReplayKind"];
+                reason: components["schemas"]["DisabledReason"] | null;
                 /**
-                 * @description Why it failed.
+                 * @description The bulk replay or backfill.
                  * @example null
                  */
-                reason: string | null;
-                /**
-                 * @description The user who asked for it.
-                 * @example 65a0000000000000000000e5
-                 */
-                requestedBy: string;
-                /** Format: date-time */
-                since: string | null;
+                replayId: string | null;
                 /**
                  * Format: int64
-                 * @description Left out so far: open by then, there already, or without an event any more.
-                 * @example 0
+                 * @description Its number in the group: 1, 2, 3 … without holes.
+                 * @example 4
                  */
-                skipped: number;
-                status: components["schemas"]["ReplayState"];
-                /**
-                 * Format: int64
-                 * @description How many there were at the request.
-                 * @example 12
-                 */
-                total: number;
-                /** Format: date-time */
-                until: string;
+                sequence: number;
                 /** @example 65a0000000000000000000b2 */
-                webhookId: string;
+                webhookId: string | null;
             }[];
             /**
              * @description Gives the next page; null at the end.
@@ -887,12 +1410,107 @@ export interface components {
             nextCursor: string | null;
         };
         /** @description One page. */
+        Page_InboundReceipt: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** Format: date-time */
+                at: string;
+                /**
+                 * @description How many items were created.
+                 * @example 1
+                 */
+                created: number;
+                /** @example rcp_5f4dcc3b5aa765d61d8327deb882cf995f4dcc3b */
+                id: string;
+                kind: components["schemas"]["InboundKind"];
+                /**
+                 * Format: int32
+                 * @description The answer's HTTP status.
+                 * @example 201
+                 */
+                status: number;
+                /**
+                 * @description How many were as wanted already.
+                 * @example 0
+                 */
+                unchanged: number;
+                /**
+                 * @description How many were changed.
+                 * @example 0
+                 */
+                updated: number;
+            }[];
+            /**
+             * @description Gives the next page; null at the end.
+             * @example djEuN2Y4YTBjM2QuS2x3
+             */
+            nextCursor: string | null;
+        };
+        /** @description One page. */
+        Page_Replay: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** Format: date-time */
+                createdAt: string;
+                deliveryStatus: components["schemas"]["DeliveryStatus"] | null;
+                /**
+                 * Format: int64
+                 * @description Deliveries queued so far.
+                 * @example 12
+                 */
+                done: number;
+                /** @description Which kinds; none named: all. */
+                eventTypes: components["schemas"]["EventKind"][];
+                /** Format: date-time */
+                finishedAt: string | null;
+                /** @example 65a0000000000000000000a1 */
+                groupId: string;
+                /** @example 65a0000000000000000000f6 */
+                id: string;
+                kind: components["schemas"]["ReplayKind"];
+                /**
+                 * @description Why it failed.
+                 * @example null
+                 */
+                reason: string | null;
+                /**
+                 * @description The user who asked for it.
+                 * @example 65a0000000000000000000d4
+                 */
+                requestedBy: string;
+                /** Format: date-time */
+                since: string | null;
+                /**
+                 * Format: int64
+                 * @description Left out so far: open by then, there already, or without an event any more.
+                 * @example 1
+                 */
+                skipped: number;
+                status: components["schemas"]["ReplayState"];
+                /**
+                 * Format: int64
+                 * @description How many there were at the request.
+                 * @example 17
+                 */
+                total: number;
+                /** Format: date-time */
+                until: string;
+                /** @example 65a0000000000000000000b2 */
+                webhookId: string;
+            }[];
+            /**
+             * @description Gives the next page; null at the end.
+             * @example djEuN2Y4YTBjM2QuS2x3
+             */
+            nextCursor: string | null;
+        };
+        /** @description One page. */
         Page_TaskEvent: {
             /** @description The items, in the list's order. */
             items: {
                 /**
                  * @description Who made the change, where it is known.
-                 * @example 65a0000000000000000000e5
+                 * @example 65a0000000000000000000d4
                  */
                 actorId: string | null;
                 /**
@@ -1059,11 +1677,106 @@ export interface components {
              */
             type: string;
         };
+        /** @description What a receiver does with good and bad requests. */
+        ReceiverCheck: {
+            results: components["schemas"]["ReceiverCheckResult"][];
+        };
+        /**
+         * @description `good`: as every delivery is. `tampered`: its body was changed after it was signed. `stale`: signed ten minutes ago.
+         *     `repeated`: the good one once more, which happens when an answer is lost.
+         * @enum {string}
+         */
+        ReceiverCheckCase: "good" | "tampered" | "stale" | "repeated";
+        ReceiverCheckResult: {
+            case: components["schemas"]["ReceiverCheckCase"];
+            expected: components["schemas"]["ReceiverCheckVerdict"];
+            /**
+             * @description What came: an HTTP status, or why none did.
+             * @example HTTP 200
+             */
+            got: string;
+            /**
+             * @description Whether that is what was expected.
+             * @example true
+             */
+            ok: boolean;
+        };
+        /**
+         * @description `accepted`: a 2xx. `refused`: a 4xx.
+         * @enum {string}
+         */
+        ReceiverCheckVerdict: "accepted" | "refused";
+        /** @description A bulk replay or backfill. */
+        Replay: {
+            /** Format: date-time */
+            createdAt: string;
+            deliveryStatus: components["schemas"]["DeliveryStatus"] | null;
+            /**
+             * Format: int64
+             * @description Deliveries queued so far.
+             * @example 12
+             */
+            done: number;
+            /** @description Which kinds; none named: all. */
+            eventTypes: components["schemas"]["EventKind"][];
+            /** Format: date-time */
+            finishedAt: string | null;
+            /** @example 65a0000000000000000000a1 */
+            groupId: string;
+            /** @example 65a0000000000000000000f6 */
+            id: string;
+            kind: components["schemas"]["ReplayKind"];
+            /**
+             * @description Why it failed.
+             * @example null
+             */
+            reason: string | null;
+            /**
+             * @description The user who asked for it.
+             * @example 65a0000000000000000000d4
+             */
+            requestedBy: string;
+            /** Format: date-time */
+            since: string | null;
+            /**
+             * Format: int64
+             * @description Left out so far: open by then, there already, or without an event any more.
+             * @example 1
+             */
+            skipped: number;
+            status: components["schemas"]["ReplayState"];
+            /**
+             * Format: int64
+             * @description How many there were at the request.
+             * @example 17
+             */
+            total: number;
+            /** Format: date-time */
+            until: string;
+            /** @example 65a0000000000000000000b2 */
+            webhookId: string;
+        };
         /**
          * @description What is done.
          * @enum {string}
          */
         ReplayKind: "replay" | "backfill";
+        /** @description What was begun, or would be. */
+        ReplayStarted: {
+            /**
+             * Format: int64
+             * @description How many deliveries it queues.
+             * @example 17
+             */
+            count: number;
+            /** @description Whether there are more, which took too long to count. */
+            countIsMinimum: boolean;
+            /**
+             * @description Under which it can be watched; null for a dry run.
+             * @example 65a0000000000000000000f6
+             */
+            replayId: string | null;
+        };
         /**
          * @description Where it stands.
          * @enum {string}
@@ -1116,6 +1829,75 @@ export interface components {
             expiresAt: string | null;
             /** Format: date-time */
             startedAt: string;
+        };
+        /** @description A group's settings. */
+        Settings: {
+            /** @description Which notices. */
+            alertEvents: components["schemas"]["NoticeKind"][];
+            /**
+             * @description Where signed notices about this group's webhooks go; null: nowhere.
+             * @example https://hooks.example.com/alerts
+             */
+            alertUrl: string | null;
+            /** @example 65a0000000000000000000a1 */
+            groupId: string;
+            health: components["schemas"]["Health"] | null;
+            rotation: components["schemas"]["Rotation"] | null;
+            /**
+             * @description The signing secret: only in the answer to the call that made it, and never again.
+             * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+             */
+            secret?: string;
+            /**
+             * @description The secret's last four characters.
+             * @example LaSw
+             */
+            secretHint: string | null;
+            /** Format: date-time */
+            updatedAt: string | null;
+            /**
+             * @description Under this id the notices' log can be read, as any webhook's. Null without an address, like what follows.
+             * @example 65a0000000000000000000b3
+             */
+            webhookId: string | null;
+        };
+        /** @description A change of a group's settings. What is left out stays. */
+        SettingsChange: {
+            /** @description Which notices; at least one. All of them, unless said. */
+            alertEvents?: components["schemas"]["NoticeKind"][];
+            /**
+             * Format: uri
+             * @description Where signed notices go: `https`, a public address, no credentials and no fragment. Null: nowhere any more.
+             * @example https://hooks.example.com/alerts
+             */
+            alertUrl?: string | null;
+            /**
+             * @description Ends a rotation: only the new secret signs.
+             * @example false
+             */
+            finalizeRotation?: boolean;
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly groupId?: unknown;
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly health?: unknown;
+            /**
+             * @description Begins a rotation: a new secret, and the present one signs too until it is finalized.
+             * @example false
+             */
+            rotateSecret?: boolean;
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly rotation?: unknown;
+            /**
+             * @description A secret of one's own: with a new address, or together with `rotateSecret`.
+             * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+             */
+            secret?: string;
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly secretHint?: unknown;
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly updatedAt?: unknown;
+            /** @description Passed over, so that an answer can be sent back with one field changed. */
+            readonly webhookId?: unknown;
         };
         /** @description Statistics of a time. */
         Stats: {
@@ -1189,7 +1971,7 @@ export interface components {
         TaskEvent: {
             /**
              * @description Who made the change, where it is known.
-             * @example 65a0000000000000000000e5
+             * @example 65a0000000000000000000d4
              */
             actorId: string | null;
             /**
@@ -1229,6 +2011,42 @@ export interface components {
              */
             timestamp: string;
         };
+        /** @description One task, or a batch. */
+        TasksBody: components["schemas"]["InboundTasks"] | components["schemas"]["InboundTask"];
+        /** @description What to send. */
+        TestRequest: {
+            /**
+             * @description A type of the catalogue, whose sample is sent, marked `"test": true`; left out: `webhook.test`.
+             * @example task.completed
+             */
+            eventType?: string;
+        };
+        /** @description How a test ended. */
+        TestResult: {
+            /**
+             * Format: int64
+             * @description From the first lookup to the last byte.
+             * @example 42
+             */
+            durationMs: number;
+            /**
+             * @description Why it failed, if it did.
+             * @example null
+             */
+            errorMessage: string | null;
+            /**
+             * Format: int32
+             * @description The HTTP status, if an answer came.
+             * @example 200
+             */
+            responseStatus: number | null;
+            status: components["schemas"]["TestStatus"];
+        };
+        /**
+         * @description Delivered: a 2xx came within the deadline.
+         * @enum {string}
+         */
+        TestStatus: "delivered" | "failed";
         /** @description An event and what became of it. */
         Trace: {
             event: components["schemas"]["TaskEvent"];
@@ -1436,6 +2254,1939 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    listAudit: {
+        parameters: {
+            query: {
+                /**
+                 * @description The group.
+                 * @example 65a0000000000000000000a1
+                 */
+                groupId: string;
+                /** @description `nextCursor` of the page before, with the same filters. */
+                cursor?: string;
+                /** @description How many items at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "action": "webhook.created",
+                     *           "actorId": "65a0000000000000000000d4",
+                     *           "at": "2025-12-15T12:34:56.123Z",
+                     *           "changed": [
+                     *             "targetUrl"
+                     *           ],
+                     *           "deliveryId": null,
+                     *           "groupId": "65a0000000000000000000a1",
+                     *           "id": "65a0000000000000000000e5",
+                     *           "reason": null,
+                     *           "replayId": null,
+                     *           "sequence": 4,
+                     *           "webhookId": "65a0000000000000000000b2"
+                     *         }
+                     *       ],
+                     *       "nextCursor": "djEuN2Y4YTBjM2QuS2x3"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Page_AuditEntry"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller does not administer this group */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "you do not administer this group",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "urn:taskwire:problem:forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listEventTypes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "category": "task",
+                     *           "description": "A task was completed: its status became so, approved or not.",
+                     *           "eventType": "task.completed",
+                     *           "filterKey": "taskCompleted",
+                     *           "sample": {},
+                     *           "schema": {}
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EventTypes"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getInbound: {
+        parameters: {
+            query: {
+                /**
+                 * @description The group.
+                 * @example 65a0000000000000000000a1
+                 */
+                groupId: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The integration */
+            200: {
+                headers: {
+                    /** @description Its version, for `If-Match` */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "createdAt": "2025-12-15T12:34:56.123Z",
+                     *       "createdBy": "65a0000000000000000000d4",
+                     *       "enabled": false,
+                     *       "groupId": "65a0000000000000000000a1",
+                     *       "id": "65a0000000000000000000c7",
+                     *       "ipAllowlist": [
+                     *         "203.0.113.0/24"
+                     *       ],
+                     *       "rateLimitPerMinute": 300,
+                     *       "rotation": null,
+                     *       "scopes": [
+                     *         "tasks:write"
+                     *       ],
+                     *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                     *       "secretHint": "LaSw",
+                     *       "updatedAt": "2025-12-15T12:34:56.123Z",
+                     *       "userId": "65a0000000000000000000d4"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InboundIntegration"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller does not administer this group */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "you do not administer this group",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "urn:taskwire:problem:forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateInbound: {
+        parameters: {
+            query: {
+                /**
+                 * @description The group.
+                 * @example 65a0000000000000000000a1
+                 */
+                groupId: string;
+            };
+            header?: {
+                /**
+                 * @description The `ETag` of the version that was seen: refused with 412 if it is another by now.
+                 * @example "3"
+                 */
+                "If-Match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": true,
+                 *       "finalizeRotation": false,
+                 *       "ipAllowlist": [
+                 *         "203.0.113.0/24",
+                 *         "2001:db8::/32"
+                 *       ],
+                 *       "rateLimitPerMinute": 300,
+                 *       "rotateSecret": false,
+                 *       "scopes": [
+                 *         "tasks:write"
+                 *       ],
+                 *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                 *       "userId": "65a0000000000000000000d4"
+                 *     }
+                 */
+                "application/json": components["schemas"]["InboundChange"];
+            };
+        };
+        responses: {
+            /** @description The integration as it is now; with the new secret if one was made */
+            200: {
+                headers: {
+                    /** @description Its version, for `If-Match` */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "createdAt": "2025-12-15T12:34:56.123Z",
+                     *       "createdBy": "65a0000000000000000000d4",
+                     *       "enabled": false,
+                     *       "groupId": "65a0000000000000000000a1",
+                     *       "id": "65a0000000000000000000c7",
+                     *       "ipAllowlist": [
+                     *         "203.0.113.0/24"
+                     *       ],
+                     *       "rateLimitPerMinute": 300,
+                     *       "rotation": null,
+                     *       "scopes": [
+                     *         "tasks:write"
+                     *       ],
+                     *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                     *       "secretHint": "LaSw",
+                     *       "updatedAt": "2025-12-15T12:34:56.123Z",
+                     *       "userId": "65a0000000000000000000d4"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InboundIntegration"];
+                };
+            };
+            /** @description The body is no JSON, or broke off */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the body is no JSON: line 1, column 9",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller does not administer this group */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "you do not administer this group",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "urn:taskwire:problem:forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A rotation is open already, or none is; or others keep changing it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "A rotation is open already, or none is; or others keep changing it",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was changed since: get it again */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "If-Match names another version than the present one: get it again and repeat the change",
+                     *       "status": 412,
+                     *       "title": "Changed in the meantime",
+                     *       "type": "urn:taskwire:problem:stale"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than 64 KiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a body here is at most 65536 bytes",
+                     *       "status": 413,
+                     *       "title": "Body too large",
+                     *       "type": "urn:taskwire:problem:too-large"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body does not say that it is JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send JSON, with Content-Type: application/json",
+                     *       "status": 415,
+                     *       "title": "Unsupported media type",
+                     *       "type": "urn:taskwire:problem:not-json"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listInboundReceipts: {
+        parameters: {
+            query: {
+                /**
+                 * @description The group.
+                 * @example 65a0000000000000000000a1
+                 */
+                groupId: string;
+                /** @description `nextCursor` of the page before, with the same filters. */
+                cursor?: string;
+                /** @description How many items at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "at": "2025-12-15T12:34:56.123Z",
+                     *           "created": 1,
+                     *           "id": "rcp_5f4dcc3b5aa765d61d8327deb882cf995f4dcc3b",
+                     *           "kind": "tasks",
+                     *           "status": 201,
+                     *           "unchanged": 0,
+                     *           "updated": 0
+                     *         }
+                     *       ],
+                     *       "nextCursor": "djEuN2Y4YTBjM2QuS2x3"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Page_InboundReceipt"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller does not administer this group */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "you do not administer this group",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "urn:taskwire:problem:forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postInboundCategories: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description Unix seconds, within 300 of the present.
+                 * @example 1765802096
+                 */
+                "X-Timestamp": string;
+            };
+            path: {
+                /**
+                 * @description The group.
+                 * @example 65a0000000000000000000a1
+                 */
+                groupId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "categories": [
+                 *         {
+                 *           "color": "green-500",
+                 *           "externalId": "garden",
+                 *           "icon": "leaf",
+                 *           "name": "Garden"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["CategoriesBody"];
+            };
+        };
+        responses: {
+            /** @description Nothing was created */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "results": [
+                     *         {
+                     *           "externalId": "order-4711",
+                     *           "id": "65a0000000000000000000f6",
+                     *           "outcome": "created",
+                     *           "recreated": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InboundResults"];
+                };
+            };
+            /** @description Something was created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "results": [
+                     *         {
+                     *           "externalId": "order-4711",
+                     *           "id": "65a0000000000000000000f6",
+                     *           "outcome": "created",
+                     *           "recreated": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InboundResults"];
+                };
+            };
+            /** @description The body is no JSON, or broke off */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the body is no JSON: line 1, column 9",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The signature or its time, the group, or the integration: one answer for all */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the signature is not one of an enabled integration of this group, or its time is too far from the present",
+                     *       "status": 401,
+                     *       "title": "Not authenticated",
+                     *       "type": "urn:taskwire:problem:bad-signature"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The address is not in the allowlist, or the scope is missing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The address is not in the allowlist, or the scope is missing",
+                     *       "status": 403,
+                     *       "title": "Not allowed",
+                     *       "type": "urn:taskwire:problem:not-allowed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The signature was used at the other endpoint, or the integration's user is no admin any more */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The signature was used at the other endpoint, or the integration's user is no admin any more",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than 256 KiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a body here is at most 262144 bytes",
+                     *       "status": 413,
+                     *       "title": "Body too large",
+                     *       "type": "urn:taskwire:problem:too-large"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than `rateLimitPerMinute` */
+            429: {
+                headers: {
+                    /** @description In seconds */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this group's rateLimitPerMinute allows: wait as long as Retry-After says, or send batches",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postInboundTasks: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description Unix seconds, within 300 of the present.
+                 * @example 1765802096
+                 */
+                "X-Timestamp": string;
+            };
+            path: {
+                /**
+                 * @description The group.
+                 * @example 65a0000000000000000000a1
+                 */
+                groupId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "tasks": [
+                 *         {
+                 *           "assignedUserId": "65a0000000000000000000d4",
+                 *           "description": "Twice, not too much.",
+                 *           "difficulty": 3,
+                 *           "dueAt": "2026-01-31T12:00:00+01:00",
+                 *           "externalId": "order-4711",
+                 *           "frequency": "OneTime",
+                 *           "id": "text",
+                 *           "name": "Wash up",
+                 *           "requiresApproval": false,
+                 *           "status": "Pending",
+                 *           "templateId": null
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["TasksBody"];
+            };
+        };
+        responses: {
+            /** @description Nothing was created */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "results": [
+                     *         {
+                     *           "externalId": "order-4711",
+                     *           "id": "65a0000000000000000000f6",
+                     *           "outcome": "created",
+                     *           "recreated": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InboundResults"];
+                };
+            };
+            /** @description Something was created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "results": [
+                     *         {
+                     *           "externalId": "order-4711",
+                     *           "id": "65a0000000000000000000f6",
+                     *           "outcome": "created",
+                     *           "recreated": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InboundResults"];
+                };
+            };
+            /** @description The body is no JSON, or broke off */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the body is no JSON: line 1, column 9",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The signature or its time, the group, or the integration: one answer for all */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the signature is not one of an enabled integration of this group, or its time is too far from the present",
+                     *       "status": 401,
+                     *       "title": "Not authenticated",
+                     *       "type": "urn:taskwire:problem:bad-signature"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The address is not in the allowlist, or the scope is missing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The address is not in the allowlist, or the scope is missing",
+                     *       "status": 403,
+                     *       "title": "Not allowed",
+                     *       "type": "urn:taskwire:problem:not-allowed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The signature was used at the other endpoint, or the integration's user is no admin any more */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The signature was used at the other endpoint, or the integration's user is no admin any more",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than 256 KiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a body here is at most 262144 bytes",
+                     *       "status": 413,
+                     *       "title": "Body too large",
+                     *       "type": "urn:taskwire:problem:too-large"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than `rateLimitPerMinute` */
+            429: {
+                headers: {
+                    /** @description In seconds */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this group's rateLimitPerMinute allows: wait as long as Retry-After says, or send batches",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getInboundTask: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description Unix seconds, within 300 of the present.
+                 * @example 1765802096
+                 */
+                "X-Timestamp": string;
+            };
+            path: {
+                /**
+                 * @description The group.
+                 * @example 65a0000000000000000000a1
+                 */
+                groupId: string;
+                /**
+                 * @description The partner's id.
+                 * @example order-4711
+                 */
+                externalId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The task */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "assignedUserId": "65a0000000000000000000d4",
+                     *       "description": "Twice, not too much.",
+                     *       "difficulty": 3,
+                     *       "dueAt": "2025-12-15T12:34:56.123Z",
+                     *       "externalId": "order-4711",
+                     *       "frequency": "OneTime",
+                     *       "groupId": "65a0000000000000000000a1",
+                     *       "id": "65a0000000000000000000f6",
+                     *       "name": "Wash up",
+                     *       "requiresApproval": false,
+                     *       "status": "Pending",
+                     *       "templateId": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InboundTaskShown"];
+                };
+            };
+            /** @description The signature or its time, the group, or the integration: one answer for all */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the signature is not one of an enabled integration of this group, or its time is too far from the present",
+                     *       "status": 401,
+                     *       "title": "Not authenticated",
+                     *       "type": "urn:taskwire:problem:bad-signature"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The address is not in the allowlist, or the scope is missing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The address is not in the allowlist, or the scope is missing",
+                     *       "status": 403,
+                     *       "title": "Not allowed",
+                     *       "type": "urn:taskwire:problem:not-allowed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This `externalId` names no task, or the service has deleted it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This `externalId` names no task, or the service has deleted it",
+                     *       "status": 404,
+                     *       "title": "Not found",
+                     *       "type": "urn:taskwire:problem:not-found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service stores the task in another form than is known */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The service stores the task in another form than is known",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than 256 KiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a body here is at most 262144 bytes",
+                     *       "status": 413,
+                     *       "title": "Body too large",
+                     *       "type": "urn:taskwire:problem:too-large"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than `rateLimitPerMinute` */
+            429: {
+                headers: {
+                    /** @description In seconds */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this group's rateLimitPerMinute allows: wait as long as Retry-After says, or send batches",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSettings: {
+        parameters: {
+            query: {
+                /**
+                 * @description The group.
+                 * @example 65a0000000000000000000a1
+                 */
+                groupId: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The settings */
+            200: {
+                headers: {
+                    /** @description Their version, for `If-Match` */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "alertEvents": [
+                     *         "webhook.failing"
+                     *       ],
+                     *       "alertUrl": "https://hooks.example.com/alerts",
+                     *       "groupId": "65a0000000000000000000a1",
+                     *       "health": null,
+                     *       "rotation": null,
+                     *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                     *       "secretHint": "LaSw",
+                     *       "updatedAt": "2025-12-15T12:34:56.123Z",
+                     *       "webhookId": "65a0000000000000000000b3"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller does not administer this group */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "you do not administer this group",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "urn:taskwire:problem:forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateSettings: {
+        parameters: {
+            query: {
+                /**
+                 * @description The group.
+                 * @example 65a0000000000000000000a1
+                 */
+                groupId: string;
+            };
+            header?: {
+                /**
+                 * @description The `ETag` of the version that was seen: refused with 412 if it is another by now.
+                 * @example "3"
+                 */
+                "If-Match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "alertEvents": [
+                 *         "webhook.failing"
+                 *       ],
+                 *       "alertUrl": "https://hooks.example.com/alerts",
+                 *       "finalizeRotation": false,
+                 *       "rotateSecret": false,
+                 *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettingsChange"];
+            };
+        };
+        responses: {
+            /** @description The settings as they are now; with the new secret if one was made */
+            200: {
+                headers: {
+                    /** @description Their version, for `If-Match` */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "alertEvents": [
+                     *         "webhook.failing"
+                     *       ],
+                     *       "alertUrl": "https://hooks.example.com/alerts",
+                     *       "groupId": "65a0000000000000000000a1",
+                     *       "health": null,
+                     *       "rotation": null,
+                     *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                     *       "secretHint": "LaSw",
+                     *       "updatedAt": "2025-12-15T12:34:56.123Z",
+                     *       "webhookId": "65a0000000000000000000b3"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            /** @description The body is no JSON, or broke off */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the body is no JSON: line 1, column 9",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller does not administer this group */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "you do not administer this group",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "urn:taskwire:problem:forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no address, a rotation is open already, or none is; or others keep changing it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "There is no address, a rotation is open already, or none is; or others keep changing it",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description They were changed since: get them again */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "If-Match names another version than the present one: get it again and repeat the change",
+                     *       "status": 412,
+                     *       "title": "Changed in the meantime",
+                     *       "type": "urn:taskwire:problem:stale"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than 64 KiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a body here is at most 65536 bytes",
+                     *       "status": 413,
+                     *       "title": "Body too large",
+                     *       "type": "urn:taskwire:problem:too-large"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body does not say that it is JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send JSON, with Content-Type: application/json",
+                     *       "status": 415,
+                     *       "title": "Unsupported media type",
+                     *       "type": "urn:taskwire:problem:not-json"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getStats: {
         parameters: {
             query?: {
@@ -1552,6 +4303,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of ours; the log has it under `X-Request-Id` */
             500: {
                 headers: {
@@ -1649,6 +4417,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of ours; the log has it under `X-Request-Id` */
             500: {
                 headers: {
@@ -1688,10 +4473,7 @@ export interface operations {
     listTaskEvents: {
         parameters: {
             query?: {
-                /**
-                 * @description Only those of this group.
-                 * @example 65a0000000000000000000a1
-                 */
+                /** @description Only those of this group; left out: of every group that the caller administers. */
                 groupId?: string;
                 /** @description Only those of this task. */
                 taskId?: string;
@@ -1722,7 +4504,7 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "actorId": "65a0000000000000000000e5",
+                     *           "actorId": "65a0000000000000000000d4",
                      *           "changed": [
                      *             "status"
                      *           ],
@@ -1801,6 +4583,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of ours; the log has it under `X-Request-Id` */
             500: {
                 headers: {
@@ -1852,7 +4651,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The event, and what became of it */
+            /** @description The event and what became of it */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1861,7 +4660,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "event": {
-                     *         "actorId": "65a0000000000000000000e5",
+                     *         "actorId": "65a0000000000000000000d4",
                      *         "changed": [
                      *           "status"
                      *         ],
@@ -1940,6 +4739,23 @@ export interface operations {
                      *       "status": 404,
                      *       "title": "Not found",
                      *       "type": "urn:taskwire:problem:not-found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["Problem"];
@@ -2108,6 +4924,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of ours; the log has it under `X-Request-Id` */
             500: {
                 headers: {
@@ -2147,7 +4980,13 @@ export interface operations {
     createWebhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description A key of the caller's making, new for each call: the same call sent again under it within a day has no second effect and gets the first answer, with `Idempotent-Replayed: true`.
+                 * @example 5f0c7d0e-order-42
+                 */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2289,7 +5128,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The group has as many webhooks as it may have */
+            /** @description The group has as many webhooks as it may have; or a call with this `Idempotency-Key` is under way */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2297,7 +5136,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The group has as many webhooks as it may have",
+                     *       "detail": "The group has as many webhooks as it may have; or a call with this `Idempotency-Key` is under way",
                      *       "status": 409,
                      *       "title": "Conflict",
                      *       "type": "urn:taskwire:problem:conflict"
@@ -2340,7 +5179,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Fields or parameters that cannot be used, each by name */
+            /** @description The `Idempotency-Key` was used for another call */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2348,16 +5187,33 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "cannot be used: limit",
+                     *       "detail": "cannot be used: Idempotency-Key",
                      *       "errors": [
                      *         {
-                     *           "field": "limit",
-                     *           "message": "is no whole number from 1 to 200"
+                     *           "field": "Idempotency-Key",
+                     *           "message": "was used for another call: a new call takes a new key"
                      *         }
                      *       ],
                      *       "status": 422,
                      *       "title": "Invalid fields",
                      *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["Problem"];
@@ -2511,6 +5367,23 @@ export interface operations {
                      *       "status": 404,
                      *       "title": "Not found",
                      *       "type": "urn:taskwire:problem:not-found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["Problem"];
@@ -2801,6 +5674,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of ours; the log has it under `X-Request-Id` */
             500: {
                 headers: {
@@ -2950,6 +5840,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of ours; the log has it under `X-Request-Id` */
             500: {
                 headers: {
@@ -2986,10 +5893,16 @@ export interface operations {
             };
         };
     };
-    backfillDeliveries: {
+    backfillWebhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description A key of the caller's making, new for each call: the same call sent again under it within a day has no second effect and gets the first answer, with `Idempotent-Replayed: true`.
+                 * @example 5f0c7d0e-order-42
+                 */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /**
                  * @description The webhook's id.
@@ -3004,16 +5917,18 @@ export interface operations {
                 /**
                  * @example {
                  *       "dryRun": false,
-                 *       "eventTypes": null,
-                 *       "since": "2025-01-01T00:00:00Z",
-                 *       "until": null
+                 *       "eventTypes": [
+                 *         "task.created"
+                 *       ],
+                 *       "since": "2025-12-15T12:34:56.123Z",
+                 *       "until": "2025-12-16T12:34:56.123Z"
                  *     }
                  */
-                "application/json": components["schemas"]["BackfillRequest"];
+                "application/json": components["schemas"]["Backfill"];
             };
         };
         responses: {
-            /** @description Begun, or counted */
+            /** @description Begun; or, of a dry run, counted */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -3021,12 +5936,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "count": 12,
+                     *       "count": 17,
                      *       "countIsMinimum": false,
-                     *       "replayId": "65a0000000000000000000d4"
+                     *       "replayId": "65a0000000000000000000f6"
                      *     }
                      */
-                    "application/json": components["schemas"]["BulkStarted"];
+                    "application/json": components["schemas"]["ReplayStarted"];
                 };
             };
             /** @description The path cannot be read */
@@ -3080,7 +5995,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A backfill of this webhook is under way */
+            /** @description One of this webhook is under way; or a call with this `Idempotency-Key` is under way */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3088,7 +6003,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "A backfill of this webhook is under way",
+                     *       "detail": "One of this webhook is under way; or a call with this `Idempotency-Key` is under way",
                      *       "status": 409,
                      *       "title": "Conflict",
                      *       "type": "urn:taskwire:problem:conflict"
@@ -3131,7 +6046,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Fields or parameters that cannot be used, each by name */
+            /** @description The `Idempotency-Key` was used for another call */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3139,16 +6054,33 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "cannot be used: limit",
+                     *       "detail": "cannot be used: Idempotency-Key",
                      *       "errors": [
                      *         {
-                     *           "field": "limit",
-                     *           "message": "is no whole number from 1 to 200"
+                     *           "field": "Idempotency-Key",
+                     *           "message": "was used for another call: a new call takes a new key"
                      *         }
                      *       ],
                      *       "status": 422,
                      *       "title": "Invalid fields",
                      *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["Problem"];
@@ -3334,6 +6266,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of ours; the log has it under `X-Request-Id` */
             500: {
                 headers: {
@@ -3488,6 +6437,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of ours; the log has it under `X-Request-Id` */
             500: {
                 headers: {
@@ -3527,7 +6493,13 @@ export interface operations {
     replayDeliveries: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description A key of the caller's making, new for each call: the same call sent again under it within a day has no second effect and gets the first answer, with `Idempotent-Replayed: true`.
+                 * @example 5f0c7d0e-order-42
+                 */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /**
                  * @description The webhook's id.
@@ -3542,17 +6514,19 @@ export interface operations {
                 /**
                  * @example {
                  *       "dryRun": false,
-                 *       "eventTypes": null,
-                 *       "since": null,
-                 *       "status": null,
-                 *       "until": null
+                 *       "eventTypes": [
+                 *         "task.created"
+                 *       ],
+                 *       "since": "2025-12-15T12:34:56.123Z",
+                 *       "status": "dead-letter",
+                 *       "until": "2025-12-16T12:34:56.123Z"
                  *     }
                  */
-                "application/json": components["schemas"]["BulkReplayRequest"];
+                "application/json": components["schemas"]["BulkReplay"];
             };
         };
         responses: {
-            /** @description Begun, or counted */
+            /** @description Begun; or, of a dry run, counted */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -3560,12 +6534,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "count": 12,
+                     *       "count": 17,
                      *       "countIsMinimum": false,
-                     *       "replayId": "65a0000000000000000000d4"
+                     *       "replayId": "65a0000000000000000000f6"
                      *     }
                      */
-                    "application/json": components["schemas"]["BulkStarted"];
+                    "application/json": components["schemas"]["ReplayStarted"];
                 };
             };
             /** @description The path cannot be read */
@@ -3619,7 +6593,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A replay of this webhook is under way */
+            /** @description One of this webhook is under way; or a call with this `Idempotency-Key` is under way */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3627,7 +6601,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "A replay of this webhook is under way",
+                     *       "detail": "One of this webhook is under way; or a call with this `Idempotency-Key` is under way",
                      *       "status": 409,
                      *       "title": "Conflict",
                      *       "type": "urn:taskwire:problem:conflict"
@@ -3670,7 +6644,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Fields or parameters that cannot be used, each by name */
+            /** @description The `Idempotency-Key` was used for another call */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3678,16 +6652,33 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "cannot be used: limit",
+                     *       "detail": "cannot be used: Idempotency-Key",
                      *       "errors": [
                      *         {
-                     *           "field": "limit",
-                     *           "message": "is no whole number from 1 to 200"
+                     *           "field": "Idempotency-Key",
+                     *           "message": "was used for another call: a new call takes a new key"
                      *         }
                      *       ],
                      *       "status": 422,
                      *       "title": "Invalid fields",
                      *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["Problem"];
@@ -3732,7 +6723,13 @@ export interface operations {
     replayDelivery: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description A key of the caller's making, new for each call: the same call sent again under it within a day has no second effect and gets the first answer, with `Idempotent-Replayed: true`.
+                 * @example 5f0c7d0e-order-42
+                 */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /**
                  * @description The webhook's id.
@@ -3815,7 +6812,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The delivery is still open, the webhook is deleted, or the event is past its retention */
+            /** @description The delivery is still open, the webhook is deleted, or the event is past its retention; or a call with this `Idempotency-Key` is under way */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3823,10 +6820,50 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The delivery is still open, the webhook is deleted, or the event is past its retention",
+                     *       "detail": "The delivery is still open, the webhook is deleted, or the event is past its retention; or a call with this `Idempotency-Key` is under way",
                      *       "status": 409,
                      *       "title": "Conflict",
                      *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Idempotency-Key` was used for another call */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: Idempotency-Key",
+                     *       "errors": [
+                     *         {
+                     *           "field": "Idempotency-Key",
+                     *           "message": "was used for another call: a new call takes a new key"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["Problem"];
@@ -3906,14 +6943,14 @@ export interface operations {
                      *           ],
                      *           "finishedAt": "2025-12-15T12:34:56.123Z",
                      *           "groupId": "65a0000000000000000000a1",
-                     *           "id": "65a0000000000000000000d4",
+                     *           "id": "65a0000000000000000000f6",
                      *           "kind": "replay",
                      *           "reason": null,
-                     *           "requestedBy": "65a0000000000000000000e5",
+                     *           "requestedBy": "65a0000000000000000000d4",
                      *           "since": "2025-12-15T12:34:56.123Z",
-                     *           "skipped": 0,
+                     *           "skipped": 1,
                      *           "status": "running",
-                     *           "total": 12,
+                     *           "total": 17,
                      *           "until": "2025-12-15T12:34:56.123Z",
                      *           "webhookId": "65a0000000000000000000b2"
                      *         }
@@ -3921,7 +6958,7 @@ export interface operations {
                      *       "nextCursor": "djEuN2Y4YTBjM2QuS2x3"
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_BulkReplay"];
+                    "application/json": components["schemas"]["Page_Replay"];
                 };
             };
             /** @description The path cannot be read */
@@ -3998,6 +7035,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of ours; the log has it under `X-Request-Id` */
             500: {
                 headers: {
@@ -4046,7 +7100,7 @@ export interface operations {
                 id: string;
                 /**
                  * @description The replay's or backfill's id.
-                 * @example 65a0000000000000000000d4
+                 * @example 65a0000000000000000000f6
                  */
                 replayId: string;
             };
@@ -4054,7 +7108,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As it is now */
+            /** @description How far it is */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4070,19 +7124,19 @@ export interface operations {
                      *       ],
                      *       "finishedAt": "2025-12-15T12:34:56.123Z",
                      *       "groupId": "65a0000000000000000000a1",
-                     *       "id": "65a0000000000000000000d4",
+                     *       "id": "65a0000000000000000000f6",
                      *       "kind": "replay",
                      *       "reason": null,
-                     *       "requestedBy": "65a0000000000000000000e5",
+                     *       "requestedBy": "65a0000000000000000000d4",
                      *       "since": "2025-12-15T12:34:56.123Z",
-                     *       "skipped": 0,
+                     *       "skipped": 1,
                      *       "status": "running",
-                     *       "total": 12,
+                     *       "total": 17,
                      *       "until": "2025-12-15T12:34:56.123Z",
                      *       "webhookId": "65a0000000000000000000b2"
                      *     }
                      */
-                    "application/json": components["schemas"]["BulkReplay"];
+                    "application/json": components["schemas"]["Replay"];
                 };
             };
             /** @description The path cannot be read */
@@ -4136,6 +7190,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of ours; the log has it under `X-Request-Id` */
             500: {
                 headers: {
@@ -4184,7 +7255,7 @@ export interface operations {
                 id: string;
                 /**
                  * @description The replay's or backfill's id.
-                 * @example 65a0000000000000000000d4
+                 * @example 65a0000000000000000000f6
                  */
                 replayId: string;
             };
@@ -4192,7 +7263,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As it ended */
+            /** @description How far it came */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4208,19 +7279,19 @@ export interface operations {
                      *       ],
                      *       "finishedAt": "2025-12-15T12:34:56.123Z",
                      *       "groupId": "65a0000000000000000000a1",
-                     *       "id": "65a0000000000000000000d4",
+                     *       "id": "65a0000000000000000000f6",
                      *       "kind": "replay",
                      *       "reason": null,
-                     *       "requestedBy": "65a0000000000000000000e5",
+                     *       "requestedBy": "65a0000000000000000000d4",
                      *       "since": "2025-12-15T12:34:56.123Z",
-                     *       "skipped": 0,
+                     *       "skipped": 1,
                      *       "status": "running",
-                     *       "total": 12,
+                     *       "total": 17,
                      *       "until": "2025-12-15T12:34:56.123Z",
                      *       "webhookId": "65a0000000000000000000b2"
                      *     }
                      */
-                    "application/json": components["schemas"]["BulkReplay"];
+                    "application/json": components["schemas"]["Replay"];
                 };
             };
             /** @description The path cannot be read */
@@ -4286,6 +7357,23 @@ export interface operations {
                      *       "status": 409,
                      *       "title": "Conflict",
                      *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["Problem"];
@@ -4456,6 +7544,434 @@ export interface operations {
                      *       "status": 422,
                      *       "title": "Invalid fields",
                      *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    testWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A key of the caller's making, new for each call: the same call sent again under it within a day has no second effect and gets the first answer, with `Idempotent-Replayed: true`.
+                 * @example 5f0c7d0e-order-42
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The webhook's id.
+                 * @example 65a0000000000000000000b2
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "eventType": "task.completed"
+                 *     }
+                 */
+                "application/json": components["schemas"]["TestRequest"];
+            };
+        };
+        responses: {
+            /** @description What came of it, success or not */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "durationMs": 42,
+                     *       "errorMessage": null,
+                     *       "responseStatus": 200,
+                     *       "status": "delivered"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["TestResult"];
+                };
+            };
+            /** @description The path cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the request cannot be read",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing in a group that the caller administers */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such webhook in a group that you administer",
+                     *       "status": 404,
+                     *       "title": "Not found",
+                     *       "type": "urn:taskwire:problem:not-found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A call with this `Idempotency-Key` is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "A call with this `Idempotency-Key` is under way",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than 64 KiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a body here is at most 65536 bytes",
+                     *       "status": 413,
+                     *       "title": "Body too large",
+                     *       "type": "urn:taskwire:problem:too-large"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body does not say that it is JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send JSON, with Content-Type: application/json",
+                     *       "status": 415,
+                     *       "title": "Unsupported media type",
+                     *       "type": "urn:taskwire:problem:not-json"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Idempotency-Key` was used for another call */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: Idempotency-Key",
+                     *       "errors": [
+                     *         {
+                     *           "field": "Idempotency-Key",
+                     *           "message": "was used for another call: a new call takes a new key"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    verifyReceiver: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A key of the caller's making, new for each call: the same call sent again under it within a day has no second effect and gets the first answer, with `Idempotent-Replayed: true`.
+                 * @example 5f0c7d0e-order-42
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The webhook's id.
+                 * @example 65a0000000000000000000b2
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The four results */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "results": [
+                     *         {
+                     *           "case": "good",
+                     *           "expected": "accepted",
+                     *           "got": "HTTP 200",
+                     *           "ok": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReceiverCheck"];
+                };
+            };
+            /** @description The path cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the request cannot be read",
+                     *       "status": 400,
+                     *       "title": "Malformed request",
+                     *       "type": "urn:taskwire:problem:malformed"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing in a group that the caller administers */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such webhook in a group that you administer",
+                     *       "status": 404,
+                     *       "title": "Not found",
+                     *       "type": "urn:taskwire:problem:not-found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A call with this `Idempotency-Key` is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "A call with this `Idempotency-Key` is under way",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "urn:taskwire:problem:conflict"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Idempotency-Key` was used for another call */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: Idempotency-Key",
+                     *       "errors": [
+                     *         {
+                     *           "field": "Idempotency-Key",
+                     *           "message": "was used for another call: a new call takes a new key"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["Problem"];

@@ -68,34 +68,8 @@ export type TraceItem = Trace["items"][number];
 
 export const SCOPES = ["tasks:write", "tasks:approve", "categories:write"] as const;
 export type Scope = (typeof SCOPES)[number];
-export type Inbound = {
-  groupId: string;
-  enabled: boolean;
-  scopes: Scope[];
-  ipAllowlist: string[];
-  rateLimitPerMinute: number;
-  secret?: string;
-  secretHint: string | null;
-  rotation: Rotation | null;
-};
-export type InboundChange = Partial<Pick<Inbound, "enabled" | "scopes" | "ipAllowlist" | "rateLimitPerMinute">> & {
-  rotateSecret?: true;
-  finalizeRotation?: true;
-};
-export type Receipt = {
-  id: string;
-  kind: "tasks" | "categories";
-  status: number;
-  created: number;
-  updated: number;
-  unchanged: number;
-  at: string;
-};
+export type Inbound = Answer<"/api/integrations/inbound", "get">;
+export type InboundChange = Body<"/api/integrations/inbound", "put">;
+export type Receipt = Answer<"/api/integrations/inbound/receipts", "get">["items"][number];
 
-export type TestResult = {
-  status: string;
-  durationMs: number | null;
-  responseStatus: number | null;
-  errorMessage: string | null;
-};
-export type ReceiverCase = { case: string; expected: string; got: string; ok: boolean };
+export type TestResult = Answer<"/api/integrations/webhooks/{id}/test", "post">;

@@ -23,7 +23,7 @@ export function HeaderTools() {
   const { token, embedded } = useSession();
   if (embedded) return null;
   return (
-    <Group gap={4} style={{ order: 3 }}>
+    <Group gap={4} className="tools">
       {token ? <GroupMenu /> : null}
       <LanguageMenu />
       <ThemeSwitch />

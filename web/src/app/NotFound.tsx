@@ -10,5 +10,5 @@ export function NotFound() {
       {t("nav.overview")}
     </Button>
   );
-  return <Empty icon="search" title={t("state.notFound")} text={t("state.notFoundDetail")} action={home} />;
+  return <Empty order={1} icon="search" title={t("state.notFound")} text={t("state.notFoundDetail")} action={home} />;
 }

@@ -51,12 +51,17 @@ export function Shell() {
       <Button component="a" href="#main" className="skip" size="xs">
         {t("nav.skip")}
       </Button>
-      <Box component="header" className="surface" style={{ borderRadius: 0, borderWidth: "0 0 1px" }}>
+      <Box
+        component="nav"
+        aria-label={t("nav.label")}
+        className="surface"
+        style={{ borderRadius: 0, borderWidth: "0 0 1px" }}
+      >
         <Container size="xl" py={embedded ? 6 : 10}>
           <Group justify="space-between" gap="sm" wrap="wrap">
             {embedded ? null : <Brand />}
             {token ? (
-              <Box component="nav" aria-label={t("nav.label")} className="nav" style={{ flex: "1 1 auto", order: 2 }}>
+              <Box className="nav pages">
                 {PAGES.map(([to, label]) => (
                   <Link key={to} to={to} activeOptions={{ exact: to === "/", includeSearch: false }}>
                     {t(label)}
@@ -89,7 +94,7 @@ export function Shell() {
 
 function Brand() {
   return (
-    <Group gap={8} style={{ order: 1 }}>
+    <Group gap={8}>
       <img src="/admin/favicon.svg" alt="" width={26} height={26} />
       <Text fw={700} size="lg" style={{ letterSpacing: "-0.02em" }}>
         Taskwire

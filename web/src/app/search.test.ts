@@ -2,7 +2,12 @@ import { expect, test } from "vitest";
 import { parseSearch, stringifySearch, webhookSearch } from "./search";
 
 test("filters live in the URL, and come back from it as they were", () => {
-  const search = { group: "640000000000000000000001", status: "dead-letter", since: "24h", task: "6457e1230000000000000000" };
+  const search = {
+    group: "640000000000000000000001",
+    status: "dead-letter",
+    since: "24h",
+    task: "6457e1230000000000000000",
+  };
   expect(parseSearch(stringifySearch(search))).toEqual(search);
 });
 

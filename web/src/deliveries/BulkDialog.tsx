@@ -33,8 +33,11 @@ export function BulkDialog({ kind, webhook, onClose }: Props) {
   const initial = useInitial(kind, webhook);
   const [selection, setSelection] = useState<Selection>(initial);
   const [started, setStarted] = useState<Started | null>(null);
-  const send = (body: Selection) =>
-    kind === "replay" ? api.replayMany(webhook.id, body) : api.backfill(webhook.id, body);
+  // The times of a backfill are asked for before it can be sent.
+  const send = ({ status, since = "", ...rest }: Selection) =>
+    kind === "replay"
+      ? api.replayMany(webhook.id, { ...rest, status, since: since || undefined })
+      : api.backfill(webhook.id, { ...rest, since });
   const count = useMutation({ mutationFn: () => send({ ...selection, dryRun: true }) });
   const start = useMutation({
     mutationFn: () => send(selection),

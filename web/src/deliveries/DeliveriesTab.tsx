@@ -215,7 +215,6 @@ function useColumns(selected: ReadonlySet<string>, toggle: (id: string) => void)
         id: "response",
         header: t("deliveries.column.response"),
         cell: ({ row: { original } }) => <Response row={original} />,
-        meta: { narrow: "wide" },
       },
       {
         id: "at",

@@ -192,7 +192,9 @@ function AttemptItem({ attempt }: { attempt: Attempt }) {
   const fine = isSuccess(attempt);
   return (
     <Timeline.Item
-      color={fine ? "teal" : "red"}
+      styles={{
+        itemBullet: { background: fine ? "var(--ok)" : "var(--bad)", color: "var(--mantine-color-body)", border: 0 },
+      }}
       bullet={<Icon name={fine ? "check" : "close"} size={12} />}
       title={
         <Text size="sm" fw={550} component="span">

@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useMemo } from "react";
+import { useEffect, useMemo } from "react";
 import type { Page } from "../api/types";
 
 type Options<T> = {
@@ -47,5 +47,11 @@ export function useLiveList<T>({ key, fetchPage, idOf, every = 3_000 }: Options<
   }, [shown, newest.data, idOf]);
 
   const showNews = () => client.resetQueries({ queryKey: listKey });
+  // Where nothing stands yet, nothing can jump.
+  const first = shown.length === 0 && news.count > 0;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once for each time that the first rows come
+  useEffect(() => {
+    if (first) void showNews();
+  }, [first]);
   return { list, rows, news, showNews };
 }

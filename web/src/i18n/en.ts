@@ -274,7 +274,8 @@ const en = {
     again: "Run again",
     ok: "As it should",
     wrong: "Wrong",
-    expectedGot: "expected {{expected}}, got {{got}}",
+    expectedGot: "should be {{expected}}; answered {{got}}",
+    verdict: { accepted: "accepted", refused: "refused" },
     case: { good: "Correct request", tampered: "Tampered body", stale: "Old timestamp", repeated: "Sent twice" },
   },
   deliveries: {

@@ -21,10 +21,12 @@ export function formatting(language: Language) {
   });
   const hour = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
-  const unit = (value: number, of: string) =>
-    new Intl.NumberFormat(locale, { style: "unit", unit: of, unitDisplay: "short", maximumFractionDigits: 1 }).format(
-      value,
-    );
+  const unit = (value: number, of: string) => {
+    const style = { style: "unit", unit: of, unitDisplay: "short", maximumFractionDigits: 1 } as const;
+    const text = new Intl.NumberFormat(locale, style).format(value);
+    // Some units are in Latin letters in every language: isolated, so that the number stays before them.
+    return language === "he" ? `\u2068${text}\u2069` : text;
+  };
 
   return {
     number: (value: number) => number.format(value),

@@ -269,7 +269,8 @@ const he: typeof en = {
     again: "הרצה נוספת",
     ok: "כראוי",
     wrong: "שגוי",
-    expectedGot: "ציפינו ל‑{{expected}}, התקבל {{got}}",
+    expectedGot: "אמורה להיות {{expected}}; התשובה: {{got}}",
+    verdict: { accepted: "מתקבלת", refused: "נדחית" },
     case: { good: "בקשה תקינה", tampered: "גוף ששונה", stale: "חותמת זמן ישנה", repeated: "נשלחה פעמיים" },
   },
   deliveries: {

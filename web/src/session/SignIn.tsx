@@ -49,7 +49,7 @@ function WaitingForHost() {
     const timer = setTimeout(() => setLate(true), PATIENCE_MS);
     return () => clearTimeout(timer);
   }, []);
-  if (late) return <Empty icon="key" title={t("session.hostSilent")} text={t("session.hostSilentDetail")} />;
+  if (late) return <Empty order={1} icon="key" title={t("session.hostSilent")} text={t("session.hostSilentDetail")} />;
   return (
     <Stack align="center" py={80} role="status">
       <Loader />

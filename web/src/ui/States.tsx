@@ -11,18 +11,21 @@ export function Empty({
   title,
   text,
   action,
+  order = 2,
 }: {
   icon: IconName;
   title: string;
   text: string;
   action?: ReactNode;
+  /** Of its heading: 1 where it is all that the page has. */
+  order?: 1 | 2;
 }) {
   return (
     <Stack align="center" gap="xs" py={56} px="md" ta="center">
       <Box c="var(--info)" bg="var(--info-soft)" p={12} style={{ borderRadius: 14, lineHeight: 0 }}>
         <Icon name={icon} size={26} />
       </Box>
-      <Title order={2} size="h4" mt={6}>
+      <Title order={order} size="h4" mt={6}>
         {title}
       </Title>
       <Text c="dimmed" maw={460} size="sm">

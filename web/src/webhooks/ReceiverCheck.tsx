@@ -34,10 +34,10 @@ export function ReceiverCheck({ webhook }: { webhook: Webhook }) {
             <Group key={result.case} gap="sm" py={8} style={{ borderTop: "1px solid var(--line)" }}>
               <Badge tone={result.ok ? "ok" : "bad"}>{t(result.ok ? "check.ok" : "check.wrong")}</Badge>
               <Text size="sm" fw={550}>
-                {t(`check.case.${result.case}` as "check.case.good", { defaultValue: result.case })}
+                {t(`check.case.${result.case}`)}
               </Text>
               <Text size="sm" c="dimmed">
-                {t("check.expectedGot", { expected: result.expected, got: result.got })}
+                {t("check.expectedGot", { expected: t(`check.verdict.${result.expected}`), got: result.got })}
               </Text>
             </Group>
           ))}

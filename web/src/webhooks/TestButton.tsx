@@ -17,8 +17,8 @@ export function TestButton({ webhook }: { webhook: Webhook }) {
     mutationFn: () => api.test(webhook.id),
     onError: sayFailure,
     onSuccess: (result: TestResult) => {
-      const fine = result.responseStatus !== null && result.responseStatus >= 200 && result.responseStatus < 300;
-      const took = result.durationMs === null ? "" : format.milliseconds(result.durationMs);
+      const fine = result.status === "delivered";
+      const took = format.milliseconds(result.durationMs);
       notifications.show({
         color: fine ? "teal" : "red",
         title: t(fine ? "test.fine" : "test.failed"),
