@@ -54,7 +54,8 @@ impl Partner {
 
 async fn events(stack: &Stack) -> Result<Vec<TaskEvent>> {
     let events = stack.db.collection::<TaskEvent>("taskEvents");
-    Ok(events.find(doc! {}).sort(doc! { "_id": 1 }).await?.try_collect().await?)
+    // All of one task: the ids of one change's events are in no order.
+    Ok(events.find(doc! {}).sort(doc! { "sequence": 1 }).await?.try_collect().await?)
 }
 
 /// The log once it holds so many events, by name, actor and whether it was an echo.
