@@ -11,7 +11,7 @@ use taskwire_tests::service::{Edit, Group};
 use taskwire_tests::{Mongo, Profile, TaskService};
 use tokio::task::JoinSet;
 
-use crate::scene::{Answer, Call, SETTINGS, Scene, send};
+use crate::scene::{Answer, Call, SETTINGS, Scene, now, send};
 
 const WRITERS: usize = 16;
 
@@ -202,7 +202,8 @@ async fn cut_off(oldest_seconds: i32) -> std::time::Duration {
     };
     fail("alwaysOn").await;
     let body = json!({"externalId": "a-1", "difficulty": 9}).to_string();
-    let call = Call::post(scene.path("tasks"), body.as_bytes(), &scene.secret);
+    // Its time must be good for as long as the wait lasts.
+    let call = Call::at(scene.path("tasks"), body.as_bytes(), &scene.secret, now());
     assert_eq!(scene.call(&call).await.status, 503);
     let begun = std::time::Instant::now();
     assert_eq!(scene.service.task(id).await.unwrap().difficulty, 4, "reads do not wait");
