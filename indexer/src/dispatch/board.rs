@@ -91,9 +91,10 @@ impl Board {
     /// Where other lanes take the room, waiting for this one does not help.
     pub(crate) fn will_soon_have_room(&mut self, target: &Target, wanted: usize) -> bool {
         let room = self.room(target, true);
+        let (total, held) = (self.most_in_flight * HELD_PER_SLOT, self.held);
         let lane = self.lane(target.id);
-        let enough = wanted.min(lane.capacity() / 2);
-        lane.is_quick() && room < enough && room + lane.held() >= enough
+        let left_by_others = total.saturating_sub(held - lane.held());
+        lane.is_quick() && room < wanted.min(lane.capacity() / 2).min(left_by_others / 2)
     }
 
     /// Promises slots; each must be filled or given back.

@@ -62,7 +62,7 @@ async fn what_changes_in_a_muted_group_is_logged_and_sent_to_nobody_by_any_proce
 async fn a_mute_names_a_group_that_is_there_and_a_time_to_come() -> Result<()> {
     let stack = Stack::new(Profile::TasksTracker).await?;
     let group = stack.service.group().id.to_hex();
-    let late = "2999-01-01T00:00:00Z";
+    let late = "2099-01-01T00:00:00Z";
     let unknown =
         command(&stack, &["mute", "--group", "0123456789abcdef01234567", "--until", late]).await?.expect(1)?.err;
     assert!(unknown.contains("there is no group"), "{unknown}");
