@@ -19,7 +19,7 @@ async fn a_category_is_created_with_the_services_fields_and_changed_only_where_i
             "createdAt": *stored[0].get_datetime("createdAt").unwrap(), "createdBy": scene.group().admin,
             "schemaVersion": 1,
         };
-        assert_eq!(stored, [expected.clone()]);
+        assert_eq!(stored, std::slice::from_ref(&expected));
         let change = json!({"externalId": "c-1", "name": "garden", "color": "green-700"});
         let second = scene.post("categories", &change).await.result(200);
         assert_eq!((&second["outcome"], &second["id"]), (&json!("updated"), &first["id"]));

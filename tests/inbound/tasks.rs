@@ -30,7 +30,7 @@ async fn a_first_call_leaves_what_the_service_would_have_left_and_later_ones_cha
         "Difficulty": 4, "Status": 0, "RequiresApproval": true, "DueAt": DateTime::from_millis(1_769_860_800_500),
         "Frequency": 2, "CreatedAt": at, "CreatedByUserId": group.admin.to_hex(),
     };
-    assert_eq!(tasks, [expected.clone()]);
+    assert_eq!(tasks, std::slice::from_ref(&expected));
     assert_eq!(created["id"], expected.get_object_id("_id").unwrap().to_hex());
     let changes = doc! {
         "Name": "Wash <b>up</b> & dry", "AssignedTo": group.members[0].to_hex(), "Difficulty": "4",
