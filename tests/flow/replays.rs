@@ -10,6 +10,7 @@ use taskwire::model::{
     Delivery, DeliveryStatus, DocId, EventId, EventKind, Ordering, PayloadSummary, StreamTime, TaskEvent,
 };
 use taskwire_tests::expected::{Actors, compare};
+use taskwire_tests::mongo::{Mongo, MongoOptions};
 use taskwire_tests::service::{Edit, NewTask};
 use taskwire_tests::stack::HOOK;
 use taskwire_tests::{AdminApi, Profile, Program, Stack, eventually};
@@ -74,7 +75,10 @@ async fn dead_letters(stack: &Stack, webhook: &Value, count: u32) -> Result<()> 
 #[tokio::test]
 async fn a_bulk_replay_goes_on_where_it_was_killed_and_queues_each_dead_letter_once() -> Result<()> {
     const COUNT: u32 = 4000;
-    let stack = Stack::new(Profile::TasksTracker).await?;
+    // A page that is cut leaves its transaction open, which the server ends after a minute; a test does not wait for that.
+    let arguments = ["--setParameter", "transactionLifetimeLimitSeconds=2"].map(str::to_owned).to_vec();
+    let mongo = Mongo::start(&MongoOptions { arguments, ..MongoOptions::default() }).await?;
+    let stack = Stack::on(mongo.db().await?, Profile::TasksTracker).await?;
     let mut server = stack.launch(Program::Api).start().await?;
     let api = stack.admin(&server.url())?;
     let webhook = stack.webhook(&api).await?;
@@ -84,7 +88,7 @@ async fn a_bulk_replay_goes_on_where_it_was_killed_and_queues_each_dead_letter_o
     assert_eq!(begun["count"], COUNT);
     let launch = || stack.launch(Program::Indexer).set("TASKWIRE_LEASE_MS", "500").start();
     let mut indexer = launch().await?;
-    // A process that is killed holds the replay until its lease ends: a test does not wait for that.
+    // Likewise: a process that is killed holds the replay until its lease ends.
     let free = async || {
         let replays = stack.db.collection::<Document>("replays");
         replays.update_one(doc! {}, doc! { "$set": { "leaseUntil": DateTime::from_millis(0) } }).await.map(drop)
