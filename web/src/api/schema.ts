@@ -3370,7 +3370,6 @@ export interface operations {
                  *           "dueAt": "2026-01-31T12:00:00+01:00",
                  *           "externalId": "order-4711",
                  *           "frequency": "OneTime",
-                 *           "id": "text",
                  *           "name": "Wash up",
                  *           "requiresApproval": false,
                  *           "status": "Pending",
