@@ -87,15 +87,21 @@ impl Worker {
         let Some(mut replay) = replays::take(&self.store, &token, now, lease_from(now)).await? else {
             return Ok(false);
         };
+        let mut done = Ok(());
         for _ in 0..TURN {
-            match self.page(&replay, &token).await? {
-                Page::More(last) if !stop.is_cancelled() => replay.last = Some(last),
-                Page::More(_) => break,
-                Page::End | Page::Lost | Page::Failed => return Ok(true),
+            match self.page(&replay, &token).await {
+                Ok(Page::More(last)) if !stop.is_cancelled() => replay.last = Some(last),
+                Ok(Page::More(_)) => break,
+                Ok(Page::End | Page::Lost | Page::Failed) => return Ok(true),
+                Err(error) => {
+                    done = Err(error);
+                    break;
+                }
             }
         }
+        // After an error too: it is tried again sooner than the lease ends.
         replays::give_back(&self.store, replay.id, &token).await?;
-        Ok(true)
+        done.map(|()| true)
     }
 
     async fn page(&self, replay: &Replay, token: &str) -> Result<Page> {
