@@ -68,4 +68,30 @@ pub mod names {
     pub const IDEMPOTENCY: &str = "idempotencyKeys";
     /// Who changed what in the group's integrations.
     pub const AUDIT: &str = "integrationAudit";
+
+    /// All of them: what a database user must be allowed to write.
+    pub const ALL: [&str; 19] = [
+        WEBHOOKS,
+        DELIVERIES,
+        EVENTS,
+        SNAPSHOTS,
+        CHECKPOINTS,
+        WEBHOOK_VERSIONS,
+        WEBHOOK_HEALTH,
+        RATE_SHARES,
+        PAUSES,
+        MUTES,
+        QUARANTINE,
+        GAPS,
+        INBOUND,
+        EXTERNAL_REFS,
+        REPLAYS,
+        STATS,
+        RECEIPTS,
+        IDEMPOTENCY,
+        AUDIT,
+    ];
+
+    /// Those from which documents are removed.
+    pub const REMOVED: [&str; 5] = [EVENTS, DELIVERIES, SNAPSHOTS, PAUSES, IDEMPOTENCY];
 }

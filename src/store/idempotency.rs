@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bson::{DateTime, Document, doc};
-use mongodb::error::{ErrorKind, Result, WriteFailure};
+use mongodb::error::Result;
 use serde::{Deserialize, Serialize};
 
+use super::transaction::is_duplicate;
 use super::{Store, names};
 use crate::secrets::Sealed;
 
@@ -117,8 +118,4 @@ pub async fn forget(store: &Store, id: &str) -> Result<()> {
     let entries = store.collection::<Document>(names::IDEMPOTENCY);
     entries.delete_one(doc! { "_id": id, "answer": { "$exists": false } }).await?;
     Ok(())
-}
-
-fn is_duplicate(error: &mongodb::error::Error) -> bool {
-    matches!(*error.kind, ErrorKind::Write(WriteFailure::WriteError(ref write)) if write.code == 11000)
 }

@@ -7,7 +7,7 @@ mod privileges;
 
 use std::io::{self, Write};
 
-use bson::{Document, doc};
+use bson::doc;
 use serde::Serialize;
 use taskwire::mapping::Mapping;
 use taskwire::store::Store;
@@ -16,7 +16,7 @@ use self::documents::Documents;
 use self::oplog::Oplog;
 use super::status::events;
 use super::{CommandError, Context, Outcome, print_json};
-use crate::lag::cluster_time;
+use crate::lag::cluster_time_of;
 
 /// More than so many seconds between the machine's clock and the server's is worth a look: signatures carry a time.
 const CLOCKS_DIFFER: i64 = 5;
@@ -135,7 +135,7 @@ async fn clock(store: &Store) -> Result<Check, CommandError> {
     let here = i64::midpoint(before, bson::DateTime::now().timestamp_millis());
     let there = hello.get_datetime("localTime").map_or(here, |time| time.timestamp_millis());
     let apart = (here - there) / 1000;
-    let cluster = cluster_time(store).await?;
+    let cluster = cluster_time_of(&hello)?;
     let ahead = i64::from(cluster.time) - there / 1000;
     Ok(if apart.abs() > CLOCKS_DIFFER {
         let text = format!(
@@ -214,10 +214,4 @@ fn print(report: &Report) -> Result<(), CommandError> {
         writeln!(out, "  {name:<15} {}", if by.is_empty() { "nothing".to_owned() } else { by.join(", ") })?;
     }
     Ok(())
-}
-
-/// A whole number of any type, as replies have them.
-fn whole(document: &Document, key: &str) -> Option<i64> {
-    let value = document.get(key)?;
-    value.as_i64().or_else(|| value.as_i32().map(i64::from))
 }

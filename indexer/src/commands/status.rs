@@ -4,7 +4,7 @@ pub(super) mod events;
 mod leader;
 mod print;
 mod queue;
-mod stream;
+pub(super) mod stream;
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;

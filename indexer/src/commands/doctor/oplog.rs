@@ -7,7 +7,7 @@ use serde::Serialize;
 use taskwire::mapping::Mapping;
 use taskwire::store::Store;
 
-use super::whole;
+use crate::commands::status::stream::whole;
 
 /// Oplog bytes of our own for one change that yields an event: event, snapshot, position. Measured by `scripts/bench` on
 /// MongoDB 6.0.

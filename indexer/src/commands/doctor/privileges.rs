@@ -6,31 +6,6 @@ use taskwire::store::{Store, names};
 use super::{Check, Verdict};
 use crate::commands::CommandError;
 
-/// Ours, which are written.
-const OWN: [&str; 18] = [
-    names::WEBHOOKS,
-    names::DELIVERIES,
-    names::EVENTS,
-    names::SNAPSHOTS,
-    names::CHECKPOINTS,
-    names::WEBHOOK_VERSIONS,
-    names::WEBHOOK_HEALTH,
-    names::RATE_SHARES,
-    names::PAUSES,
-    names::MUTES,
-    names::REPLAYS,
-    names::STATS,
-    names::QUARANTINE,
-    names::GAPS,
-    names::RECEIPTS,
-    names::AUDIT,
-    "inboundIntegrations",
-    "externalRefs",
-];
-
-/// Those of ours of which something is removed.
-const REMOVED: [&str; 4] = [names::EVENTS, names::DELIVERIES, names::SNAPSHOTS, names::PAUSES];
-
 /// What is granted on which resource.
 #[derive(Debug)]
 struct Granted {
@@ -71,8 +46,8 @@ fn missing(granted: &[Granted], database: &str) -> Vec<String> {
             }
         }
     };
-    need(&OWN, &["find", "insert", "update", "createIndex"]);
-    need(&REMOVED, &["remove"]);
+    need(&names::ALL, &["find", "insert", "update", "createIndex"]);
+    need(&names::REMOVED, &["remove"]);
     if !granted.iter().any(|one| one.collection.is_none() && one.allows(database, "", "changeStream")) {
         missing.push(format!("changeStream and find on all collections of {database}"));
     }
@@ -114,14 +89,32 @@ mod tests {
             granted(doc! { "db": "d", "collection": "" }, &["find", "changeStream", "insert", "update", "createIndex"])
         };
         let remove = |name: &str| granted(doc! { "db": "d", "collection": name }, &["remove"]);
-        let whole: Vec<Granted> = std::iter::once(all()).chain(REMOVED.map(remove)).collect();
+        let whole: Vec<Granted> = std::iter::once(all()).chain(names::REMOVED.map(remove)).collect();
         assert_eq!(missing(&whole, "d"), Vec::<String>::new());
-        assert_eq!(missing(&[all()], "d").len(), REMOVED.len());
+        assert_eq!(missing(&[all()], "d").len(), names::REMOVED.len());
         assert!(missing(&whole, "other").iter().any(|text| text.contains("changeStream")));
         assert_eq!(
             missing(&[granted(doc! { "anyResource": true }, &["find"])], "d")[0],
             "insert, update, createIndex on d.webhookConfigs"
         );
         assert!(Granted::read(&doc! { "resource": { "cluster": true }, "actions": ["hello"] }).is_none());
+    }
+
+    #[test]
+    fn the_role_in_the_readme_names_every_collection_of_ours() {
+        let readme = include_str!("../../../../README.md");
+        let list = |name: &str| {
+            let (_, rest) = readme.split_once(&format!("const {name} = [")).unwrap();
+            let mut names: Vec<_> = rest.split_once(']').unwrap().0.split('"').skip(1).step_by(2).collect();
+            names.sort_unstable();
+            names
+        };
+        let sorted = |names: &[&'static str]| {
+            let mut names = names.to_vec();
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(list("own"), sorted(&names::ALL));
+        assert_eq!(list("removed"), sorted(&names::REMOVED));
     }
 }

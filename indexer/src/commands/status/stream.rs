@@ -85,7 +85,8 @@ pub(super) async fn watcher(store: &Store) -> Result<Option<Document>> {
     store.collection::<Document>(names::CHECKPOINTS).find_one(doc! { "_id": WATCHER }).await
 }
 
-fn whole(document: &Document, key: &str) -> Option<i64> {
+/// A whole number of any type, as documents of any version and replies have them.
+pub(in crate::commands) fn whole(document: &Document, key: &str) -> Option<i64> {
     match document.get(key)? {
         Bson::Int32(number) => Some(i64::from(*number)),
         Bson::Int64(number) => Some(*number),
