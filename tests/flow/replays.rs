@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use bson::{DateTime, Document, Timestamp, doc};
+use mongodb::options::Hint;
 use reqwest::Method;
 use serde_json::{Value, json};
 use taskwire::model::{
@@ -103,7 +104,9 @@ async fn a_bulk_replay_goes_on_where_it_was_killed_and_queues_each_dead_letter_o
     // Each was queued once: it counts its attempts from the one it had had. What the killed ones held is sent a minute later.
     let rows = stack.db.collection::<Document>("webhookDeliveries");
     let once = doc! { "status": { "$ne": "dead-letter" }, "attemptsBase": 1 };
-    assert_eq!(rows.count_documents(once).await?, u64::from(COUNT));
+    // By `_id`: these rows are being sent, and a scan of an index with their status meets one twice that moves in it.
+    let counted = rows.count_documents(once).hint(Hint::Keys(doc! { "_id": 1 })).await?;
+    assert_eq!(counted, u64::from(COUNT));
     assert_eq!(stack.receiver.complaints(), Vec::<String>::new());
     indexer.stop(SOON).await?;
     server.stop(SOON).await?;
