@@ -184,7 +184,7 @@ pub async fn find(store: &Store, webhook: &Webhook, id: &str) -> Result<Option<D
 pub async fn with_ids(store: &Store, group: &DocId, ids: &[DeliveryId]) -> Result<Vec<Delivery>> {
     let ids: Vec<&str> = ids.iter().map(DeliveryId::as_str).collect();
     let rows = store.collection(names::DELIVERIES);
-    let found = rows.find(doc! { "_id": { "$in": ids }, "groupId": group.clone() }).projection(doc! { "log": 0 });
+    let found = rows.find(doc! { "_id": { "$in": &ids }, "groupId": group.clone() }).projection(doc! { "log": 0 });
     let mut found: Vec<Delivery> =
         found.hint(Hint::Keys(doc! { "_id": 1 })).max_time(READ_MAX).await?.try_collect().await?;
     let there: HashSet<&str> = found.iter().map(|row| row.id.as_str()).collect();

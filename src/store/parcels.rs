@@ -66,10 +66,11 @@ async fn unpack_one(store: &Store, id: &str) -> Result<u64> {
             };
             let there = those_there(&store, session, &parcel.rows).await?;
             let missing: Vec<&Delivery> = parcel.rows.iter().filter(|row| !there.contains(row.id.as_str())).collect();
+            let made = missing.len() as u64;
             if !missing.is_empty() {
-                store.collection::<Delivery>(names::DELIVERIES).insert_many(&missing).session(session).await?;
+                store.collection::<Delivery>(names::DELIVERIES).insert_many(missing).session(session).await?;
             }
-            Ok(Verdict::Commit(missing.len() as u64))
+            Ok(Verdict::Commit(made))
         })
     })
     .await
@@ -77,9 +78,9 @@ async fn unpack_one(store: &Store, id: &str) -> Result<u64> {
 
 async fn those_there(store: &Store, session: &mut ClientSession, rows: &[Delivery]) -> Result<HashSet<String>> {
     let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-    let found = store.collection::<Document>(names::DELIVERIES).find(doc! { "_id": { "$in": ids } });
-    let mut found =
-        found.projection(doc! { "_id": 1 }).hint(Hint::Keys(doc! { "_id": 1 })).session(&mut *session).await?;
+    let stored = store.collection::<Document>(names::DELIVERIES);
+    let found = stored.find(doc! { "_id": { "$in": ids } }).projection(doc! { "_id": 1 });
+    let mut found = found.hint(Hint::Keys(doc! { "_id": 1 })).session(&mut *session).await?;
     let found: Vec<Document> = found.stream(session).try_collect().await?;
     Ok(found.iter().filter_map(|row| Some(row.get_str("_id").ok()?.to_owned())).collect())
 }
