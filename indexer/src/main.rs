@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 use taskwire::config::{IndexerSettings, LogFormat, Source};
 use taskwire::model::DocId;
 use taskwire::shutdown;
-use taskwire::store::{ServerClock, Store, connect, ensure_indexes};
-use taskwire::telemetry::{Readiness, StatusBoard, init_logging, install_metrics, status_routes};
+use taskwire::store::{ServerClock, Store, connect, prepare};
+use taskwire::telemetry::{Readiness, StatusBoard, init_logging, install_metrics, status_routes, traces};
 use taskwire_indexer::commands::{self, CommandError, drain, shadow};
 use taskwire_indexer::dispatch;
 use taskwire_indexer::lag::{self, Tracker};
@@ -128,6 +128,7 @@ fn start(runtime: &Runtime, work: Work) -> ExitCode {
 async fn serve(work: Work, (settings, format): (IndexerSettings, LogFormat)) -> anyhow::Result<()> {
     init_logging(format)?;
     let metrics = install_metrics("taskwire-indexer")?;
+    let traces = traces::init(&settings.common.traces, "taskwire-indexer")?;
     let stop = shutdown::on_signals()?;
     let settings = Arc::new(settings);
     let status = StatusBoard::not_ready("starting");
@@ -141,6 +142,7 @@ async fn serve(work: Work, (settings, format): (IndexerSettings, LogFormat)) -> 
     let store = connect(&settings.common.mongo, "taskwire-indexer").await?;
     let done = work_on(store.clone(), work, settings, status, stop).await;
     serving.cancel();
+    traces.close().await;
     // What still reads from the health routes is not waited for longer than this.
     let _closed = tokio::time::timeout(Duration::from_secs(1), server).await;
     store.close().await;
@@ -154,7 +156,7 @@ async fn work_on(
     status: StatusBoard,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    ensure_indexes(&store).await.context("the indexes cannot be made")?;
+    prepare(&store).await.context("Taskwire's collections cannot be made ready")?;
     let clock = ServerClock::calibrated(&store.db).await?;
     let tracker = Tracker::default();
     tokio::spawn(lag::report(store.clone(), clock.clone(), tracker.clone(), stop.clone()));

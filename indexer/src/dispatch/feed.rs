@@ -10,6 +10,7 @@ use bson::oid::ObjectId;
 use futures::{StreamExt, TryStreamExt, stream};
 use rand::seq::SliceRandom;
 use taskwire::model::{Delivery, DocId};
+use taskwire::store::describe;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
@@ -69,7 +70,7 @@ impl Feeder {
                     IDLE_LOOK
                 }
                 Err(error) => {
-                    tracing::warn!(error = %error.kind, "the queue could not be read; trying again");
+                    tracing::warn!(error = describe(&error), "the queue could not be read; trying again");
                     let longer = (pause * 2).min(LONGEST_PAUSE);
                     std::mem::replace(&mut pause, longer)
                 }

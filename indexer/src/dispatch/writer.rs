@@ -78,7 +78,7 @@ struct GroupWriter {
 /// Why a group was not written.
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
-    #[error("{}", .0.kind)]
+    #[error("{}", taskwire::store::describe(.0))]
     Database(#[from] mongodb::error::Error),
     /// Some rows are not held under their tokens any more.
     #[error("leases had passed on")]
