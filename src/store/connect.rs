@@ -100,7 +100,7 @@ pub async fn connect(settings: &MongoSettings, program: &str) -> Result<Store, C
     options.heartbeat_freq.get_or_insert(Duration::from_secs(2));
     // The driver's default of 10 is too few: each waiting stream holds one, and outcome writers run side by side.
     options.max_pool_size.get_or_insert(64);
-    // Whatever the string says: a position or an event that a failover can take back is lost or told twice.
+    // Whatever the connection string says: less would tell partners of changes that a failover can take back.
     options.write_concern = Some(WriteConcern::majority());
     options.read_concern = Some(ReadConcern::majority());
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(mongodb::options::ReadPreference::Primary));
