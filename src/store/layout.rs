@@ -18,6 +18,9 @@ const LAYOUT: &str = "layout";
 /// The version of a database in which none is stored: the first one.
 const FIRST: i64 = 1;
 
+/// Changes some documents behind the place given (`None`: from the beginning).
+pub type TakePage = for<'a> fn(&'a Store, &'a mut ClientSession, Option<Bson>) -> BoxFuture<'a, Result<Page, Error>>;
+
 /// One step from a version to the next.
 ///
 /// A step goes through its documents page by page. Each page is one transaction together with how far the step has come, so
@@ -27,8 +30,8 @@ const FIRST: i64 = 1;
 pub struct Migration {
     /// What it does, for the log.
     pub what: &'static str,
-    /// One page: changes some documents behind the place given (`None`: from the beginning).
-    pub page: for<'a> fn(&'a Store, &'a mut ClientSession, Option<Bson>) -> BoxFuture<'a, Result<Page, Error>>,
+    /// One page of it.
+    pub page: TakePage,
 }
 
 impl fmt::Debug for Migration {
