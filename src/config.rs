@@ -8,9 +8,11 @@ mod client;
 mod common;
 mod indexer;
 mod source;
+mod traces;
 
 pub use api::{ApiSettings, JwtSettings};
 pub use client::ClientSettings;
 pub use common::{CommonSettings, LogFormat, MongoSettings, TargetPolicy};
 pub use indexer::{AlertSettings, EventRetention, IndexerSettings, OnGap, Retention};
 pub use source::{SettingError, Source};
+pub use traces::{Collector, TraceSettings};

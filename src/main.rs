@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use taskwire::config::{ApiSettings, CommonSettings, JwtSettings, LogFormat, SettingError, Source};
 use taskwire::http::{App, AppError, dev_token, openapi, router};
 use taskwire::rekey::rekey;
-use taskwire::store::{ServerClock, Store, connect, ensure_indexes};
+use taskwire::store::{ServerClock, Store, connect, prepare};
 use taskwire::telemetry::{self, Readiness, StatusBoard, TelemetryError, status_routes};
 use taskwire::{VERSION, shutdown};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -89,8 +89,10 @@ async fn serve() -> anyhow::Result<()> {
     let settings = ApiSettings::read(&source)?;
     let stop = shutdown::on_signals().context("signals cannot be listened for")?;
     let metrics = telemetry::install_metrics("taskwire-api")?;
+    let traces = telemetry::traces::init(&settings.common.traces, "taskwire-api")?;
     let store = connect(&settings.common.mongo, "taskwire-api").await?;
     let done = serve_store(store.clone(), &settings, metrics, stop).await;
+    traces.close().await;
     store.close().await;
     done
 }
@@ -101,7 +103,7 @@ async fn serve_store(
     metrics: PrometheusHandle,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    ensure_indexes(&store).await.context("the indexes of Taskwire's collections cannot be made")?;
+    prepare(&store).await.context("Taskwire's collections cannot be made ready")?;
     let clock = ServerClock::calibrated(&store.db).await.context("MongoDB does not tell its time")?;
     let app = App::new(settings, store, clock)?;
 

@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use secrecy::ExposeSecret;
 
 use crate::secrets::{MasterKeys, Sealed, SecretError};
-use crate::store::{Store, names};
+use crate::store::{Store, describe, names};
 
 /// Documents in one batch.
 const BATCH: i64 = 200;
@@ -27,7 +27,7 @@ const PLACES: [(&str, &[&str]); 3] = [
 #[derive(Debug, thiserror::Error)]
 pub enum RekeyError {
     /// The database.
-    #[error("the database: {0}")]
+    #[error("the database: {}", describe(.0))]
     Database(#[from] mongodb::error::Error),
     /// A sealed text does not open.
     #[error(

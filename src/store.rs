@@ -7,11 +7,13 @@ mod clock;
 mod connect;
 pub mod deliveries;
 pub mod external_refs;
+mod failure;
 pub mod health;
 pub mod idempotency;
 pub mod inbound;
 pub mod inbound_writes;
 mod indexes;
+pub mod layout;
 pub mod mutes;
 pub mod notices;
 pub mod parcels;
@@ -26,7 +28,9 @@ pub mod webhooks;
 
 pub use clock::ServerClock;
 pub use connect::{ConnectError, Store, connect};
+pub use failure::{describe, describe_document, without_values};
 pub use indexes::ensure_indexes;
+pub use layout::{LayoutError, prepare};
 pub use transaction::{Verdict, in_transaction};
 
 /// Names of Taskwire's own collections.

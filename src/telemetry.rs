@@ -4,6 +4,7 @@
 //! target URLs and their query strings, request and response bodies, payloads, names of tasks or people.
 
 mod status;
+pub mod traces;
 
 use std::time::Duration;
 

@@ -57,7 +57,7 @@ pub enum AuditError {
     )]
     TooOld,
     /// The database refused a read.
-    #[error("MongoDB: {}", .0.kind)]
+    #[error("MongoDB: {}", taskwire::store::describe(.0))]
     Database(#[from] Error),
     /// A configuration's version cannot be read.
     #[error("a document of webhookVersions cannot be read ({0}): restore it from a backup")]

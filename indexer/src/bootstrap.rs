@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use taskwire::mapping::Mapping;
 use taskwire::model::{DocId, StreamTime, Version, Webhook};
 use taskwire::store::mutes::Mute;
-use taskwire::store::{ServerClock, Store, names};
+use taskwire::store::{ServerClock, Store, describe_document, names};
 use taskwire::telemetry::{Readiness, StatusBoard};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -298,7 +298,10 @@ pub async fn versions_as_of(store: &Store, time: Timestamp) -> mongodb::error::R
         for raw in chunk.documents() {
             match bson::deserialize_from_slice::<Webhook>(raw.as_bytes()) {
                 Ok(webhook) => versions.push(Version::of(&webhook, StreamTime::new(time, 0))),
-                Err(error) => tracing::warn!(%error, "a webhook's configuration cannot be read and gets no events"),
+                Err(error) => {
+                    let error = describe_document(&error);
+                    tracing::warn!(error, "a webhook's configuration cannot be read and gets no events");
+                }
             }
         }
         range.reach(chunk.last);

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use clap::Subcommand;
 use taskwire::config::{CommonSettings, LogFormat, MongoSettings, SettingError, Source};
 use taskwire::mapping::Mapping;
-use taskwire::store::{ConnectError, Store, connect};
+use taskwire::store::{ConnectError, Store, connect, describe, describe_document};
 use taskwire::telemetry::{TelemetryError, init_logging};
 
 use crate::memory::LoadError;
@@ -82,13 +82,13 @@ pub enum CommandError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The database refused a step.
-    #[error("MongoDB: {}", .0.kind)]
+    #[error("MongoDB: {}", describe(.0))]
     Database(#[from] mongodb::error::Error),
     /// Snapshots cannot be read.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// A stored document is damaged.
-    #[error("a stored document cannot be read: {0}")]
+    #[error("{}", describe_document(.0))]
     Document(#[from] bson::error::Error),
     /// Used in a way that cannot work. The text names the way that does.
     #[error("{0}")]

@@ -26,6 +26,7 @@ mod parcel;
 mod shares;
 mod statement;
 mod stats;
+mod told;
 mod view;
 mod writer;
 
@@ -38,7 +39,7 @@ use bson::{DateTime, oid::ObjectId};
 use taskwire::client::{ClientError, TargetClient};
 use taskwire::config::IndexerSettings;
 use taskwire::model::{Delivery, DocId};
-use taskwire::store::{ServerClock, Store};
+use taskwire::store::{ServerClock, Store, describe};
 use taskwire::target::Opener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -320,7 +321,10 @@ async fn keep_looking(engine: Arc<Engine>, mut looker: Looker, stop: Cancellatio
             }
             Err(error) => {
                 if !was_failing {
-                    tracing::warn!(error = %error.kind, "the webhooks cannot be read: no attempt starts until they can");
+                    tracing::warn!(
+                        error = describe(&error),
+                        "the webhooks cannot be read: no attempt starts until they can"
+                    );
                 }
                 was_failing = true;
             }
@@ -351,7 +355,7 @@ async fn keep_reporting(engine: Arc<Engine>, stop: CancellationToken) {
             let failed = engine.health.flush(&engine.store).await;
             let limit = engine.disable_failing_after;
             if let Err(error) = disable::failing(&engine.store, &engine.clock, &failed, limit).await {
-                tracing::debug!(error = %error.kind, "whether webhooks fail for too long could not be judged");
+                tracing::debug!(error = describe(&error), "whether webhooks fail for too long could not be judged");
             }
         }
     };

@@ -5,6 +5,7 @@ mod swaps;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bson::{RawDocumentBuf, Timestamp};
 use taskwire::mapping::{HistoryShape, Mapping, TaskState, Value};
@@ -67,6 +68,8 @@ pub struct Part {
     pub number: u64,
     /// The time of its changes, in milliseconds.
     pub ms: i64,
+    /// When its changes came off the stream.
+    pub read: Option<Instant>,
     /// The snapshots after it, one a task.
     pub snapshots: Vec<Snapshot>,
     /// The events, in order.

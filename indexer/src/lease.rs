@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
 use mongodb::ClientSession;
-use mongodb::error::Result;
-use taskwire::store::{Store, ensure_indexes, names};
+use mongodb::error::{Error, Result};
+use taskwire::store::{LayoutError, Store, names, prepare};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{Checkpoint, LEASE};
@@ -102,7 +102,10 @@ async fn begin_anew(store: &Store) -> Result<i64> {
     tracing::info!(
         "no position is stored: a first start, or Taskwire's collections were dropped; whoever leads takes the tasks in as they are"
     );
-    ensure_indexes(store).await?;
+    prepare(store).await.map_err(|error| match error {
+        LayoutError::Database(error) => error,
+        newer @ LayoutError::Newer { .. } => Error::custom(newer.to_string()),
+    })?;
     Checkpoint::ensure(store).await
 }
 
@@ -154,7 +157,10 @@ pub async fn session(store: &Store, epoch: i64) -> Result<Option<ClientSession>>
 async fn end_session(store: &Store, lease: &Document) {
     let Some(session) = lease.get("session").filter(|session| session.as_null().is_none()) else { return };
     if let Err(error) = store.db.run_command(doc! { "killSessions": [{ "id": session.clone() }] }).await {
-        tracing::warn!(%error, "an earlier session could not be ended: what it left open may take a minute to pass");
+        tracing::warn!(
+            error = describe(&error),
+            "an earlier session could not be ended: what it left open may take a minute to pass"
+        );
     }
 }
 

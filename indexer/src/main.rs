@@ -10,8 +10,10 @@ use taskwire::client::ClientError;
 use taskwire::config::{IndexerSettings, LogFormat, Source};
 use taskwire::model::DocId;
 use taskwire::shutdown;
-use taskwire::store::{ServerClock, Store, connect, ensure_indexes};
-use taskwire::telemetry::{Readiness, StatusBoard, TelemetryError, init_logging, install_metrics, status_routes};
+use taskwire::store::{ServerClock, Store, connect, prepare};
+use taskwire::telemetry::{
+    Readiness, StatusBoard, TelemetryError, init_logging, install_metrics, status_routes, traces,
+};
 use taskwire_indexer::commands::{self, CommandError, drain, shadow};
 use taskwire_indexer::dispatch;
 use taskwire_indexer::lag::{self, Tracker};
@@ -130,6 +132,7 @@ fn start(runtime: &Runtime, work: Work) -> ExitCode {
 async fn serve(work: Work, (settings, format): (IndexerSettings, LogFormat)) -> anyhow::Result<()> {
     init_logging(format)?;
     let metrics = install_metrics("taskwire-indexer")?;
+    let traces = traces::init(&settings.common.traces, "taskwire-indexer")?;
     let stop = shutdown::on_signals()?;
     let settings = Arc::new(settings);
     let status = StatusBoard::not_ready("starting");
@@ -143,6 +146,7 @@ async fn serve(work: Work, (settings, format): (IndexerSettings, LogFormat)) -> 
     let store = connect(&settings.common.mongo, "taskwire-indexer").await?;
     let done = work_on(store.clone(), work, settings, status, stop).await;
     serving.cancel();
+    traces.close().await;
     // What still reads from the health routes is not waited for longer than this.
     let _closed = tokio::time::timeout(Duration::from_secs(1), server).await;
     store.close().await;
@@ -156,7 +160,7 @@ async fn work_on(
     status: StatusBoard,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    ensure_indexes(&store).await.context("the indexes cannot be made")?;
+    prepare(&store).await.context("Taskwire's collections cannot be made ready")?;
     let clock = ServerClock::calibrated(&store.db).await?;
     let tracker = Tracker::default();
     tokio::spawn(lag::report(store.clone(), clock.clone(), tracker.clone(), stop.clone()));

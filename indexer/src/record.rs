@@ -5,10 +5,11 @@
 //! commit is unknown, the batch number tells.
 
 mod documents;
+mod told;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backoff::backoff::Backoff;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
@@ -18,7 +19,7 @@ use mongodb::{ClientSession, Collection};
 use taskwire::mapping::Mapping;
 use taskwire::model::{Delivery, DeliveryId, EventId, StreamTime, TaskEvent};
 use taskwire::store::parcels::{self, NewParcel};
-use taskwire::store::{ServerClock, Store, names};
+use taskwire::store::{ServerClock, Store, describe_document, names, without_values};
 use taskwire::telemetry::{Readiness, StatusBoard};
 
 use crate::checkpoint::{Checkpoint, WATCHER};
@@ -73,7 +74,7 @@ pub enum RecordError {
         message: String,
     },
     /// A document could not be made.
-    #[error("recording failed: {0}")]
+    #[error("recording failed: {}", describe_document(.0))]
     Document(#[from] bson::error::Error),
 }
 
@@ -133,6 +134,7 @@ impl Recorder {
                 self.bury(at).await?;
             }
         }
+        let began = Instant::now();
         self.let_work_off(batch).await;
         let mut documents = self.documents(batch)?;
         let mut pause = patience();
@@ -165,6 +167,7 @@ impl Recorder {
             status.set(before);
         }
         self.hand_over(documents.deliveries);
+        told::recorded(batch, began, self.clock.now());
         for event in &documents.events {
             metrics::counter!("taskwire_events_derived_total", "event_type" => event.event.name()).increment(1);
         }
@@ -205,13 +208,7 @@ impl Recorder {
         let all = rows.len();
         let handed = rows.into_iter().filter_map(|row| {
             let (slot, body) = row.handed?;
-            Some(HandedOver {
-                slot,
-                delivery: row.delivery,
-                parcel: row.parcel,
-                body,
-                happened_at: row.happened_at,
-            })
+            Some(HandedOver { slot, delivery: row.delivery, parcel: row.parcel, body, happened_at: row.happened_at })
         });
         let handed: Vec<HandedOver> = handed.collect();
         if handed.len() < all {
@@ -307,7 +304,7 @@ impl Recorder {
         let reply = self.store.db.run_raw_command(command).session(&mut self.session).await?;
         let failures = reply.get_array("writeErrors").ok();
         if let Some(first) = failures.and_then(|errors| errors.first()?.as_document()) {
-            let message = first.get_str("errmsg").unwrap_or("write error").to_owned();
+            let message = without_values(first.get_str("errmsg").unwrap_or("write error"));
             let code = first.get_i32("code").unwrap_or_default();
             return Err(RecordError::Refused { collection: collection.to_owned(), code, message });
         }

@@ -11,7 +11,7 @@ use bson::{DateTime, Document, doc};
 use mongodb::ClientSession;
 use mongodb::error::Result;
 use taskwire::model::{Last, Replay, ReplayKind, ReplayState, Webhook};
-use taskwire::store::{ServerClock, Store, Verdict, in_transaction, names, replays};
+use taskwire::store::{ServerClock, Store, Verdict, describe, in_transaction, names, replays};
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::DispatchHandle;
@@ -62,7 +62,7 @@ pub async fn run(store: Store, clock: ServerClock, dispatcher: DispatchHandle, s
             Ok(true) => continue,
             Ok(false) => LOOK,
             Err(error) => {
-                tracing::warn!(error = %error.kind, "bulk replays cannot go on; trying again");
+                tracing::warn!(error = describe(&error), "bulk replays cannot go on; trying again");
                 AGAIN
             }
         };

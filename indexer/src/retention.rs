@@ -16,7 +16,7 @@ use mongodb::options::Hint;
 use serde::Deserialize;
 use taskwire::config::{EventRetention, Retention};
 use taskwire::model::{DeliveryId, DeliveryStatus, EventId};
-use taskwire::store::{ServerClock, Store, names, parcels};
+use taskwire::store::{ServerClock, Store, describe, names, parcels};
 use tokio_util::sync::CancellationToken;
 
 /// How often there is something to remove.
@@ -69,7 +69,7 @@ pub async fn sweep(store: Store, clock: ServerClock, retention: Retention, stop:
         let wait = match round(&store, clock.now(), retention, &stop).await {
             Ok(()) => EVERY,
             Err(error) => {
-                tracing::warn!(error = %error.kind, "old events could not be removed; trying again in a minute");
+                tracing::warn!(error = describe(&error), "old events could not be removed; trying again in a minute");
                 AGAIN
             }
         };

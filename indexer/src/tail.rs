@@ -241,7 +241,8 @@ impl Tail {
         let ends = unit.ends;
         let position = unit.token().cloned().filter(|_| ends).map(|token| Position { token: Some(token), time });
         self.tracker.read(time);
-        let judged = self.judge.judge(unit, self.number, &mut self.memory, &mut self.versions);
+        let mut judged = self.judge.judge(unit, self.number, &mut self.memory, &mut self.versions);
+        judged.part.read = Some(now);
         self.hall.stream_time(judged.part.ms);
         let parts = usize::from(!judged.part.is_empty());
         self.progress.read(self.number, position, parts);
@@ -255,8 +256,10 @@ impl Tail {
         judged.approvals.iter().for_each(|approval| self.hall.approve(approval));
         for (row, at, ms) in judged.rows {
             if !self.hall.offer(&row, &self.mapping)
-                && let Some(part) = self.judge.tell_row((&row, at, ms), self.number, &mut self.memory, &self.versions)
+                && let Some(mut part) =
+                    self.judge.tell_row((&row, at, ms), self.number, &mut self.memory, &self.versions)
             {
+                part.read = Some(now);
                 self.progress.also(self.number);
                 self.hall.enter(part, now);
             }

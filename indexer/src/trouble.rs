@@ -5,6 +5,7 @@ use mongodb::error::{
     Error, ErrorKind, RESUMABLE_CHANGE_STREAM_ERROR, RETRYABLE_WRITE_ERROR, TRANSIENT_TRANSACTION_ERROR,
     UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure,
 };
+pub use taskwire::store::describe;
 
 /// A kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,20 +125,6 @@ pub fn code(error: &Error) -> Option<i32> {
             first.or_else(|| failure.write_concern_error.as_ref().map(|error| error.code))
         }
         _ => None,
-    }
-}
-
-/// An error in one line that stays the same as long as its cause does, and holds no payload.
-#[must_use]
-pub fn describe(error: &Error) -> String {
-    match error.kind.as_ref() {
-        ErrorKind::ServerSelection { .. } => "no primary of the replica set can be reached".to_owned(),
-        ErrorKind::Command(command) => format!("{} (code {}, {})", command.message, command.code, command.code_name),
-        ErrorKind::InsertMany(failure) => match failure.write_errors.iter().flatten().next() {
-            Some(first) => format!("{} (code {})", first.message, first.code),
-            None => "a write concern was not met".to_owned(),
-        },
-        kind => kind.to_string(),
     }
 }
 

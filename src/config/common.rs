@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::TraceSettings;
 use super::source::{SettingError, Source, wrong};
 use crate::mapping::Mapping;
 use crate::secrets::MasterKeys;
@@ -46,6 +47,8 @@ pub struct CommonSettings {
     pub master_keys: Arc<MasterKeys>,
     /// The address guard.
     pub targets: TargetPolicy,
+    /// Traces.
+    pub traces: TraceSettings,
 }
 
 impl MongoSettings {
@@ -108,6 +111,7 @@ impl CommonSettings {
             mapping: Self::read_mapping(source)?,
             master_keys: Arc::new(master_keys),
             targets: TargetPolicy::read(source)?,
+            traces: TraceSettings::read(source)?,
         })
     }
 

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+/// Where settings may stand besides the environment, in the working directory.
+const FILE: &str = "taskwire.toml";
+
 /// One setting that is missing or wrong. Its text is one line.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
@@ -43,9 +46,12 @@ impl Source {
     /// # Errors
     /// [`SettingError::File`] if the file is no TOML.
     pub fn load() -> Result<Self, SettingError> {
-        let file = config::File::new("taskwire.toml", config::FileFormat::Toml).required(false);
+        check_form(std::fs::read_to_string(FILE).ok().as_deref())?;
+        let file = config::File::new(FILE, config::FileFormat::Toml).required(false);
         let environment = config::Environment::with_prefix("TASKWIRE").prefix_separator("_");
-        Self::build(config::Config::builder().add_source(file).add_source(environment))
+        // The variables that OpenTelemetry has given names to keep them whole, in the file too.
+        let standard = config::Environment::with_prefix("OTEL").prefix_separator("_").keep_prefix(true);
+        Self::build(config::Config::builder().add_source(file).add_source(environment).add_source(standard))
     }
 
     /// Settings from pairs of key (lower case, without prefix) and value, for tests and embedding programs.
@@ -150,10 +156,35 @@ impl Source {
     }
 }
 
+/// Finds what is no TOML before the library does, whose message shows the line: a secret may stand there.
+fn check_form(text: Option<&str>) -> Result<(), SettingError> {
+    let Some(text) = text else { return Ok(()) };
+    let Err(error) = text.parse::<toml::Table>() else { return Ok(()) };
+    let line =
+        error.span().map_or(1, |span| text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1));
+    Err(SettingError::File(format!("line {line} is no TOML: a setting stands there as key = \"value\"")))
+}
+
 fn variable(key: &str) -> String {
-    format!("TASKWIRE_{}", key.to_uppercase())
+    let name = key.to_uppercase();
+    if name.starts_with("OTEL_") { name } else { format!("TASKWIRE_{name}") }
 }
 
 pub(super) fn wrong(key: &str, why: String, takes: &str) -> SettingError {
     SettingError::Wrong { variable: variable(key), why, takes: takes.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_toml_is_told_by_its_line_without_what_stands_there() {
+        assert!(check_form(None).is_ok() && check_form(Some("master_key = \"x\"")).is_ok());
+        for bad in ["a = 1\nmaster_key = private", "a = 1\nmaster_key = \"private", "a = 1\nmaster_key = \"\\private\""]
+        {
+            let error = check_form(Some(bad)).unwrap_err().to_string();
+            assert!(error.contains("line 2") && !error.contains("private"), "{error}");
+        }
+    }
 }

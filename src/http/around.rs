@@ -11,6 +11,7 @@ use rand::Rng;
 use tracing::Instrument;
 
 use super::error::{ApiError, PROBLEM_JSON};
+use crate::telemetry::traces::{Caller, Value};
 
 /// How long a request may take, its body included.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -24,6 +25,7 @@ pub(super) async fn around(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", %id, %method, route);
+    let trace = Caller::of(request.headers()).filter(|_| route.starts_with("/api/"));
     let begun = Instant::now();
     let work = tokio::spawn(next.run(request).instrument(span.clone()));
     let response = match tokio::time::timeout(DEADLINE, work).await {
@@ -43,8 +45,23 @@ pub(super) async fn around(request: Request, next: Next) -> Response {
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
+    if let Some(trace) = trace {
+        trace_of(trace, &method, &route, &id, &response, begun.elapsed());
+    }
     span.in_scope(|| told(&method, route, &response, begun.elapsed()));
     response
+}
+
+/// The request as a span. Its path and query may hold what is private; the route does not.
+fn trace_of(trace: Caller, method: &Method, route: &str, id: &str, response: &Response, took: Duration) {
+    let status = response.status();
+    let attributes = vec![
+        ("http.request.method", Value::from(method_label(method))),
+        ("http.route", Value::from(route)),
+        ("http.response.status_code", Value::from(i64::from(status.as_u16()))),
+        ("taskwire.request.id", Value::from(id)),
+    ];
+    trace.answered(took, attributes, status.is_server_error().then(|| format!("HTTP {}", status.as_u16())));
 }
 
 fn told(method: &Method, route: String, response: &Response, took: Duration) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use secrecy::ExposeSecret;
@@ -84,7 +85,7 @@ impl TokenChecker {
             match decode::<Claims>(token, &key.key, &self.validation(key.algorithm)) {
                 Ok(data) if !data.claims.sub.is_empty() => return Ok(DocId::parse(&data.claims.sub)),
                 Ok(_) => {}
-                Err(error) => tracing::debug!(why = %error, "a token was refused"),
+                Err(error) => tell(&error),
             }
         }
         Err(ApiError::bad_token())
@@ -110,8 +111,16 @@ impl TokenChecker {
 }
 
 fn refused(error: &jsonwebtoken::errors::Error) -> ApiError {
-    tracing::debug!(why = %error, "a token was refused");
+    tell(error);
     ApiError::bad_token()
+}
+
+/// The library's text repeats a claim that it cannot read.
+fn tell(error: &jsonwebtoken::errors::Error) {
+    match error.kind() {
+        ErrorKind::Json(_) => tracing::debug!(why = "its JSON does not have the expected form", "a token was refused"),
+        _ => tracing::debug!(why = %error, "a token was refused"),
+    }
 }
 
 fn read_jwks(text: &str) -> Result<Vec<TokenKey>, String> {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::secrets::SecretError;
+use crate::store::describe;
 
 /// One field of a request that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -343,7 +344,7 @@ impl From<MongoError> for ApiError {
         // PrimarySteppedDown, ShutdownInProgress, NotWritablePrimary, InterruptedAtShutdown,
         // InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary
         const CHANGING_PRIMARY: [i32; 7] = [189, 91, 10107, 11600, 11602, 13435, 13436];
-        let why = error.kind.to_string().replace('\n', " ");
+        let why = describe(&error);
         match *error.kind {
             ErrorKind::Io(_)
             | ErrorKind::ServerSelection { .. }

@@ -20,7 +20,7 @@ use super::body::{BODY_MAX, read_limited};
 use super::error::{ApiError, ApiResult};
 use crate::model::DocId;
 use crate::store::idempotency::{self, KeptAnswer, Known};
-use crate::store::names;
+use crate::store::{describe, names};
 
 /// The header.
 pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -106,7 +106,7 @@ async fn keep(app: &App, id: &str, answer: Response) -> ApiResult<Response> {
         body: app.keys.seal(&context(id), &String::from_utf8_lossy(&body))?,
     };
     if let Err(error) = idempotency::keep(&app.store, id, &kept).await {
-        tracing::warn!(error = %error.kind, "an answer could not be kept under its Idempotency-Key");
+        tracing::warn!(error = describe(&error), "an answer could not be kept under its Idempotency-Key");
     }
     Ok(Response::from_parts(parts, Body::from(body)))
 }

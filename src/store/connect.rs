@@ -7,6 +7,7 @@ use mongodb::error::ErrorKind;
 use mongodb::options::{ClientOptions, ReadConcern, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
+use super::layout::{LayoutError, check_layout};
 use crate::config::MongoSettings;
 
 /// The database and its collections.
@@ -65,6 +66,9 @@ pub enum ConnectError {
          rs.initiate() once, and put ?replicaSet=rs0 into TASKWIRE_MONGODB_URI"
     )]
     Standalone,
+    /// A newer program has been here.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// Too old.
     #[error("this MongoDB is version {0}; Taskwire needs 5.0 or later (snapshot reads): upgrade the server")]
     TooOld(String),
@@ -78,15 +82,17 @@ impl ConnectError {
     }
 }
 
-/// Connects and checks that the server is a replica set of version 5.0 or later.
+/// Connects and checks that the server is a replica set of version 5.0 or later, and that no newer Taskwire has been here.
 ///
 /// Reads and writes are majority: what is read is durable, and what was written stays.
 ///
 /// # Errors
 /// See [`ConnectError`].
 pub async fn connect(settings: &MongoSettings, program: &str) -> Result<Store, ConnectError> {
-    let mut options =
-        ClientOptions::parse(&settings.uri).await.map_err(|error| ConnectError::BadUri(describe(&error)))?;
+    let mut options = match ClientOptions::parse(&settings.uri).await {
+        Ok(options) => options,
+        Err(error) => return Err(ConnectError::BadUri(fault_of_uri(&settings.uri, &error).await)),
+    };
     options.app_name.get_or_insert_with(|| program.to_owned());
     options.server_selection_timeout.get_or_insert(Duration::from_secs(5));
     options.connect_timeout.get_or_insert(Duration::from_secs(5));
@@ -104,7 +110,24 @@ pub async fn connect(settings: &MongoSettings, program: &str) -> Result<Store, C
         // The driver skips servers that are not the set that was asked for, so they look as if nobody answered.
         Err(ConnectError::Unreachable(why)) => Err(look_closer(options, why).await),
         Err(error) => Err(error),
-        Ok(()) => Ok(Store { client, db }),
+        Ok(()) => {
+            let store = Store { client, db };
+            check_layout(&store).await?;
+            Ok(store)
+        }
+    }
+}
+
+/// What is wrong with a connection string. The driver's message may repeat a part of it, and a password that is not
+/// percent-encoded looks like any part: it is told only of the string without user and password.
+async fn fault_of_uri(uri: &str, error: &mongodb::error::Error) -> String {
+    let Some((scheme, rest)) = uri.split_once("://") else { return describe(error) };
+    let Some((_, rest)) = rest.rsplit_once('@') else { return describe(error) };
+    match ClientOptions::parse(format!("{scheme}://{rest}")).await {
+        Err(error) => describe(&error),
+        Ok(_) => "user and password do not fit: each character of them that is no letter or digit is written as % and its code \
+                  (@ is %40, / is %2F, : is %3A)"
+            .to_owned(),
     }
 }
 
@@ -184,6 +207,24 @@ mod tests {
         assert!(matches!(standalone, ConnectError::Standalone));
         let waiting = explain(&doc! { "isreplicaset": true }, Some("rs0"), "x");
         assert!(matches!(waiting, ConnectError::NotInitiated));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_connection_string_is_told_without_user_and_password() {
+        let mut wrong = 0;
+        for rest in ["h:1/?replicaSet=rs0", "h:x/", "h/?w=a&readConcernLevel=x&maxPoolSize=y", "h/a.b", ""] {
+            for pair in ["user:pri@vate", "user:pri/vate", "user:pri:vate", "user:pri%vate", "vate:pri?"] {
+                let uri = format!("mongodb://{pair}@{rest}");
+                let Err(error) = ClientOptions::parse(&uri).await else { continue };
+                let told = fault_of_uri(&uri, &error).await;
+                assert!(!told.contains("pri") && !told.contains("vate"), "{told}");
+                wrong += 1;
+            }
+        }
+        assert!(wrong > 15, "{wrong}");
+        let uri = "mongodb://u:pri/vate@h:1/";
+        let error = ClientOptions::parse(uri).await.unwrap_err();
+        assert!(fault_of_uri(uri, &error).await.contains("%2F"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use mongodb::error::{
 use mongodb::options::{ReadConcern, TransactionOptions, WriteConcern};
 use rand::Rng;
 
-use super::Store;
+use super::{Store, describe};
 
 /// How often a transaction is begun before its error is passed on.
 const TRIES: u32 = 12;
@@ -84,7 +84,7 @@ async fn commit(session: &mut ClientSession) -> Result<()> {
 /// An abort that fails leaves a transaction that the server ends by itself.
 async fn abort(session: &mut ClientSession) {
     if let Err(error) = session.abort_transaction().await {
-        tracing::debug!(why = %error.kind, "a transaction could not be aborted; the server will end it");
+        tracing::debug!(why = describe(&error), "a transaction could not be aborted; the server will end it");
     }
 }
 

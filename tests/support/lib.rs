@@ -10,6 +10,7 @@
 
 pub mod admin_api;
 pub mod catalogue;
+pub mod collector;
 pub mod eventually;
 pub mod expected;
 pub mod model;
@@ -21,6 +22,7 @@ pub mod stack;
 pub mod strict;
 
 pub use admin_api::AdminApi;
+pub use collector::Collector;
 pub use eventually::eventually;
 pub use expected::{Expected, Observed, compare};
 pub use mongo::{Db, Mongo, MongoOptions};

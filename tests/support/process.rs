@@ -66,7 +66,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// This program, on a free port, with no settings of the surroundings: every `TASKWIRE_` variable must be given.
+    /// This program, on a free port, with no settings of the surroundings: every `TASKWIRE_` and `OTEL_` variable must be given.
     #[must_use]
     pub fn new(program: Program) -> Self {
         let log_directory = std::env::temp_dir().join("taskwire-test-logs");
@@ -141,7 +141,8 @@ impl Launch {
 
     fn command(&self) -> Result<Command> {
         let mut command = Command::new(self.program.path()?);
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TASKWIRE_")) {
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TASKWIRE_") || name.starts_with("OTEL_"))
+        {
             command.env_remove(name);
         }
         command

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use bson::doc;
 use serde::Serialize;
 use taskwire::mapping::Mapping;
-use taskwire::store::Store;
+use taskwire::store::{Store, describe};
 
 use self::documents::Documents;
 use self::oplog::Oplog;
@@ -82,13 +82,15 @@ pub async fn run(args: &Args, context: &Context) -> Result<Outcome, CommandError
     let (store, mapping) = (&context.store, &*context.mapping);
     let mut checks = vec![topology(store).await?, clock(store).await?];
     checks.extend(collections(store, mapping).await?);
-    checks.extend(privileges::checks(store).await?);
+    checks.extend(privileges::checks(store, mapping).await?);
     let oplog = oplog::look(store, mapping).await;
     checks.push(match &oplog {
         Ok(oplog) => hours(oplog),
-        Err(error) => {
-            Check::new("oplog", Verdict::Note, format!("it cannot be read, so its hours are not known: {}", error.kind))
-        }
+        Err(error) => Check::new(
+            "oplog",
+            Verdict::Note,
+            format!("it cannot be read, so its hours are not known: {}", describe(error)),
+        ),
     });
     let documents = documents::look(store, mapping, args.newest).await?;
     checks.extend(documents.iter().map(Documents::check));
@@ -154,7 +156,7 @@ async fn clock(store: &Store) -> Result<Check, CommandError> {
 
 /// Whether the service's collections are there, and none stands where one of ours will be.
 async fn collections(store: &Store, mapping: &Mapping) -> Result<Vec<Check>, CommandError> {
-    let there = store.db.list_collection_names().await?;
+    let there = store.db.list_collection_names().authorized_collections(true).await?;
     let is_there = |name: &str| there.iter().any(|known| known == name);
     let mut checks = Vec::new();
     let missing: Vec<&str> = mapping.collections().into_iter().filter(|name| !is_there(name)).collect();

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use taskwire::config::{IndexerSettings, LogFormat, Source};
 use taskwire::model::DocId;
 use taskwire::shutdown;
-use taskwire::store::{ServerClock, Store, connect, ensure_indexes, names, parcels};
-use taskwire::telemetry::init_logging;
+use taskwire::store::{ConnectError, ServerClock, Store, connect, describe, names, parcels, prepare};
+use taskwire::telemetry::{init_logging, traces};
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandError, print_json};
@@ -89,8 +89,11 @@ pub async fn run(group: &str, json: bool, source: &Source) -> Result<Counts, Com
     let settings = IndexerSettings::read(source)?;
     let stop = shutdown::on_signals()
         .map_err(|error| CommandError::Refused(format!("signals cannot be listened for: {error}")))?;
+    let traces = traces::init(&settings.common.traces, "taskwire-indexer")
+        .map_err(|error| CommandError::Refused(error.to_string()))?;
     let store = connect(&settings.common.mongo, "taskwire-indexer").await?;
     let done = drain(&store, &settings, &DocId::parse(group), stop).await;
+    traces.close().await;
     store.close().await;
     let counts = done?;
     if json {
@@ -111,7 +114,7 @@ async fn drain(
     group: &DocId,
     stop: CancellationToken,
 ) -> Result<Counts, CommandError> {
-    ensure_indexes(store).await?;
+    prepare(store).await.map_err(ConnectError::from)?;
     let clock = ServerClock::calibrated(&store.db).await?;
     let cutoff = clock.now();
     // Drawn on a terminal only.
@@ -156,7 +159,7 @@ async fn until_drained(
             }
             Err(error) if answered.elapsed() >= PATIENCE => return Err(error),
             Err(error) => {
-                tracing::warn!(error = %error.kind, "the queue could not be looked at; trying again");
+                tracing::warn!(error = describe(&error), "the queue could not be looked at; trying again");
                 found = 0;
             }
         }

@@ -13,8 +13,7 @@ use bson::{DateTime, Timestamp, doc};
 use mongodb::error::{Error, ErrorKind};
 use serde::Serialize;
 use taskwire::shutdown;
-use taskwire::store::Store;
-use taskwire::store::{mutes, pauses};
+use taskwire::store::{Store, describe, mutes, pauses};
 
 use self::events::Produced;
 use self::leader::{Leader, Watch};
@@ -62,7 +61,7 @@ impl<T> Known<T> {
             Err(error) if is_refused(&error) => {
                 Self::Unknown { unknown: format!("the database user may not read it: grant {what}") }
             }
-            Err(error) => Self::Unknown { unknown: error.kind.to_string() },
+            Err(error) => Self::Unknown { unknown: describe(&error) },
         }
     }
 }

@@ -14,7 +14,7 @@ use bson::{Bson, Document, doc, oid::ObjectId};
 use mongodb::options::Hint;
 use taskwire::model::{DeliveryStatus, Stop};
 use taskwire::store::health::{clock_of, set_clock};
-use taskwire::store::{Store, names};
+use taskwire::store::{Store, describe, names};
 
 use super::engine::Engine;
 use taskwire::target::{Target, TargetState};
@@ -69,7 +69,7 @@ async fn move_clocks(engine: &Arc<Engine>, target: &Target) {
         Err(error) => {
             tracing::warn!(
                 webhook = %target.id,
-                error = %error.kind,
+                error = describe(&error),
                 "the retry clocks of a webhook that was enabled again could not be moved; its deliveries wait, and it is tried again"
             );
             if !engine.board().is_closed() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
 use taskwire::config::{AlertSettings, Retention};
-use taskwire::store::{ServerClock, Store};
+use taskwire::store::{ServerClock, Store, describe};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,12 +19,14 @@ use super::lane::Verdict;
 use super::meters::Meters;
 use super::statement::{self, AttemptRecord, Statement};
 use super::stats::StatsBoard;
+use super::told::{self, Ended};
 use super::view::View;
 use taskwire::backoff;
 use taskwire::client::TargetClient;
 use taskwire::outcome::Next;
 use taskwire::outcome::{Answer, Failure, Outcome, Reason, judge, may_attempt, settle};
 use taskwire::target::{Label, Target, TargetState};
+use taskwire::telemetry::traces;
 
 /// What all parts of the dispatcher share.
 #[derive(Debug)]
@@ -161,6 +163,8 @@ impl Engine {
             self.stats.gave_up(&job.row, ended_at);
             self.health.given_up(webhook, ended_at, job.row.created_at, reason.as_deref().unwrap_or_default());
         }
+        let (status, told_reason) = (response_status(&answer), reason.as_deref());
+        told::attempt(&Ended { row: &job.row, began: began_at, took, status, next, reason: told_reason });
         let record = AttemptRecord {
             began: began_at,
             ended: ended_at,
@@ -178,8 +182,14 @@ impl Engine {
 
     async fn post(&self, job: &Job, target: &Target, timestamp: i64) -> Answer {
         let Some(body) = &job.body else { return Answer::Failure(Failure::EventGone) };
-        match target.request(&Label::from(&*job.row), timestamp, body) {
-            Ok(request) => self.client.post(request.url, request.headers, body.clone(), target.timeout).await,
+        let label = Label::from(&*job.row);
+        match target.request(&label, timestamp, body) {
+            Ok(mut request) => {
+                if let Some(trace) = traces::header_of_attempt(label.event, label.delivery, label.attempt) {
+                    request.headers.insert(traces::TRACEPARENT, trace);
+                }
+                self.client.post(request.url, request.headers, body.clone(), target.timeout).await
+            }
             Err(failure) => Answer::Failure(failure),
         }
     }
@@ -194,7 +204,7 @@ impl Engine {
             self.view.put(Target::placeholder(target.id, target.revision, TargetState::Disabled));
         }
         if let Err(error) = disable::gone(&self.store, &self.clock, target).await {
-            tracing::warn!(webhook = %target.id, error = %error.kind, "a webhook whose target is gone could not be disabled");
+            tracing::warn!(webhook = %target.id, error = describe(&error), "a webhook whose target is gone could not be disabled");
         }
         // Whatever came of it, the stored configuration decides.
         self.view.forget(target.id);
@@ -209,6 +219,7 @@ impl Engine {
                 self.meters.dead_lettered(kind, 1);
                 self.stats.gave_up(&job.row, now);
                 self.health.given_up(webhook, now, job.row.created_at, reason);
+                told::given_up(&job.row, reason);
                 let expire_at = self.retention.expiry(now);
                 self.send(statement::given_up(job, reason, expire_at)).await;
             }

@@ -10,7 +10,7 @@ use bson::{DateTime, oid::ObjectId};
 use futures::{StreamExt, TryStreamExt, stream};
 use rand::seq::SliceRandom;
 use taskwire::model::{Delivery, DocId};
-use taskwire::store::parcels;
+use taskwire::store::{describe, parcels};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
@@ -81,7 +81,7 @@ impl Feeder {
                     IDLE_LOOK
                 }
                 Err(error) => {
-                    tracing::warn!(error = %error.kind, "the queue could not be read; trying again");
+                    tracing::warn!(error = describe(&error), "the queue could not be read; trying again");
                     let longer = (pause * 2).min(LONGEST_PAUSE);
                     std::mem::replace(&mut pause, longer)
                 }
@@ -99,7 +99,7 @@ impl Feeder {
         let packed = i64::try_from(PACKED.as_millis()).unwrap_or(i64::MAX);
         let before = DateTime::from_millis(self.engine.clock.now().timestamp_millis().saturating_sub(packed));
         if let Err(error) = parcels::unpack(&self.engine.store, Some(before)).await {
-            tracing::warn!(error = %error.kind, "what was handed over could not be unpacked; trying again");
+            tracing::warn!(error = describe(&error), "what was handed over could not be unpacked; trying again");
         }
     }
 

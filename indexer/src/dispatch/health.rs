@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use bson::{DateTime, oid::ObjectId};
-use taskwire::store::Store;
 use taskwire::store::health::{HealthChange, record_health};
+use taskwire::store::{Store, describe};
 
 /// What is not yet written.
 #[derive(Debug, Default)]
@@ -36,7 +36,11 @@ impl HealthBoard {
             std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect();
         for group in changes.chunks(GROUP) {
             if let Err(error) = record_health(store, group).await {
-                tracing::debug!(error = %error.kind, webhooks = group.len(), "delivery health could not be written");
+                tracing::debug!(
+                    error = describe(&error),
+                    webhooks = group.len(),
+                    "delivery health could not be written"
+                );
             }
         }
         changes.into_iter().filter(|(_, change)| change.is_failing()).map(|(webhook, _)| webhook).collect()

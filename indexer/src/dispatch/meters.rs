@@ -134,7 +134,7 @@ impl Meters {
             let began = tokio::time::Instant::now();
             if began >= next_count {
                 if let Err(error) = count_queue(store, clock).await {
-                    tracing::debug!(error = %error.kind, "the queue could not be counted");
+                    tracing::debug!(error = taskwire::store::describe(&error), "the queue could not be counted");
                 }
                 next_count = began + COUNT_EVERY.max(began.elapsed() * COUNT_SHARE);
             }

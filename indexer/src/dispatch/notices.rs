@@ -8,7 +8,7 @@ use bson::{DateTime, doc, oid::ObjectId};
 use futures::TryStreamExt;
 use taskwire::model::{Delivery, DisabledReason, DocId, Mend, Notice, NoticeKind, Webhook};
 use taskwire::store::notices::{self, Pending};
-use taskwire::store::{Store, names, webhooks};
+use taskwire::store::{Store, describe, names, webhooks};
 
 use super::engine::Engine;
 
@@ -30,7 +30,7 @@ pub(crate) async fn keep_telling(engine: &Engine) {
         every.tick().await;
         for kind in [NoticeKind::Failing, NoticeKind::Recovered, NoticeKind::DeadLetter] {
             if let Err(error) = tell(engine, kind).await {
-                tracing::debug!(error = %error.kind, "groups could not be told of their webhooks' trouble");
+                tracing::debug!(error = describe(&error), "groups could not be told of their webhooks' trouble");
             }
         }
     }

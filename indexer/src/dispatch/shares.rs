@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use bson::{DateTime, Document, doc, oid::ObjectId};
 use mongodb::options::ReturnDocument;
 use serde::Deserialize;
-use taskwire::store::{Store, names};
+use taskwire::store::{Store, describe, names};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
@@ -97,7 +97,10 @@ pub(crate) async fn keep_sharing(engine: Arc<Engine>, stop: CancellationToken) {
                 let waiting = engine.board().put_off_shares(now, now + LEAVE_IT);
                 engine.release(waiting).await;
                 if !was_failing {
-                    tracing::warn!(error = %error.kind, "shares of rate limits cannot be agreed on: webhooks with a limit wait until they can");
+                    tracing::warn!(
+                        error = describe(&error),
+                        "shares of rate limits cannot be agreed on: webhooks with a limit wait until they can"
+                    );
                 }
                 was_failing = true;
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bson::{DateTime, oid::ObjectId};
 use taskwire::model::stats::{Counts, Durations, HourOfWebhook, hour_of};
 use taskwire::model::{Delivery, DocId};
-use taskwire::store::{Store, stats};
+use taskwire::store::{Store, describe, stats};
 
 /// Hours in one write.
 const GROUP: usize = 500;
@@ -49,7 +49,7 @@ impl StatsBoard {
         let all: Vec<HourOfWebhook> = all.collect();
         for group in all.chunks(GROUP) {
             if let Err(error) = stats::add(store, group).await {
-                tracing::debug!(error = %error.kind, webhooks = group.len(), "statistics could not be written");
+                tracing::debug!(error = describe(&error), webhooks = group.len(), "statistics could not be written");
                 self.put_back(group);
             }
         }

@@ -215,7 +215,8 @@ impl Looker {
             targets.push(match bson::deserialize_from_document::<Webhook>(document) {
                 Ok(webhook) => self.opener.open(&webhook),
                 Err(error) => {
-                    tracing::error!(webhook = %id, %error, "a webhook's configuration cannot be read; its deliveries wait");
+                    let error = taskwire::store::describe_document(&error);
+                    tracing::error!(webhook = %id, error, "a webhook's configuration cannot be read; its deliveries wait");
                     Target::placeholder(id, revision, TargetState::Disabled)
                 }
             });

@@ -85,7 +85,7 @@ struct GroupWriter {
 /// Why a group was not written.
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
-    #[error("{}", .0.kind)]
+    #[error("{}", taskwire::store::describe(.0))]
     Database(#[from] mongodb::error::Error),
     /// Some rows are not held under their tokens any more.
     #[error("leases had passed on")]
@@ -186,7 +186,7 @@ impl GroupWriter {
         if !ended.is_empty() {
             // What is left of an empty parcel goes when it is unpacked.
             if let Err(error) = parcels::remove(&self.store, &ended).await {
-                tracing::debug!(error = %error.kind, "parcels were left to be unpacked");
+                tracing::debug!(error = taskwire::store::describe(&error), "parcels were left to be unpacked");
             }
         }
         Ok(())

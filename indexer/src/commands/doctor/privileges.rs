@@ -1,6 +1,7 @@
 //! What the database user may do, against what the programs need.
 
 use bson::{Bson, Document, doc};
+use taskwire::mapping::Mapping;
 use taskwire::store::{Store, names};
 
 use super::{Check, Verdict};
@@ -32,6 +33,11 @@ impl Granted {
             && self.collection.as_deref().is_none_or(|name| name == collection)
             && self.actions.iter().any(|granted| granted == action)
     }
+
+    /// Whether it lets the user write to any of our collections: a user who may not is no user for the programs.
+    fn allows_any_write(&self, database: &str) -> bool {
+        names::ALL.iter().any(|name| self.allows(database, name, "insert"))
+    }
 }
 
 /// What is missing of what the programs need.
@@ -54,8 +60,28 @@ fn missing(granted: &[Granted], database: &str) -> Vec<String> {
     missing
 }
 
+/// What is missing of what inbound calls need on the service's collections.
+fn missing_inbound(granted: &[Granted], database: &str, mapping: &Mapping) -> Vec<String> {
+    let Some(writer) = &mapping.writer else { return Vec::new() };
+    let history = mapping.history.as_ref().map(|history| history.collection.as_str());
+    let written = [
+        Some(mapping.task.collection.as_str()),
+        history,
+        Some(mapping.groups.collection.as_str()),
+        Some(writer.categories.collection.as_str()),
+    ];
+    let mut missing = Vec::new();
+    for collection in written.into_iter().flatten() {
+        let allows = |action: &str| granted.iter().any(|one| one.allows(database, collection, action));
+        if !(allows("insert") && allows("update")) {
+            missing.push(format!("insert, update on {database}.{collection}"));
+        }
+    }
+    missing
+}
+
 /// Compares them.
-pub(super) async fn checks(store: &Store) -> Result<Vec<Check>, CommandError> {
+pub(super) async fn checks(store: &Store, mapping: &Mapping) -> Result<Vec<Check>, CommandError> {
     let status = store.db.run_command(doc! { "connectionStatus": 1, "showPrivileges": true }).await?;
     let auth = status.get_document("authInfo").cloned().unwrap_or_default();
     let empty = Vec::new();
@@ -66,13 +92,23 @@ pub(super) async fn checks(store: &Store) -> Result<Vec<Check>, CommandError> {
     let granted = auth.get_array("authenticatedUserPrivileges").unwrap_or(&empty);
     let granted: Vec<Granted> = granted.iter().filter_map(Bson::as_document).filter_map(Granted::read).collect();
     let missing = missing(&granted, store.db.name());
-    Ok(vec![if missing.is_empty() {
+    let lacking_inbound = missing_inbound(&granted, store.db.name(), mapping);
+    let may_write = granted.iter().any(|one| one.allows_any_write(store.db.name()));
+    let programs = if !may_write {
+        let text = "the user may only read, which is all that this command and `watch --shadow` do; the programs need the role in README";
+        Check::new("privileges", Verdict::Note, text)
+    } else if missing.is_empty() {
         Check::new("privileges", Verdict::Ok, "the user may do what both programs need")
     } else {
         let text =
             format!("the programs will need, and this user lacks: {}; the role is in README", missing.join("; "));
         Check::new("privileges", Verdict::Bad, text)
-    }])
+    };
+    let inbound = (may_write && !lacking_inbound.is_empty()).then(|| {
+        let text = format!("inbound calls will fail, for which the user lacks: {}", lacking_inbound.join("; "));
+        Check::new("privileges", Verdict::Note, text)
+    });
+    Ok(std::iter::once(programs).chain(inbound).collect())
 }
 
 #[cfg(test)]
@@ -98,6 +134,20 @@ mod tests {
             "insert, update, createIndex on d.webhookConfigs"
         );
         assert!(Granted::read(&doc! { "resource": { "cluster": true }, "actions": ["hello"] }).is_none());
+    }
+
+    #[test]
+    fn what_inbound_calls_need_is_asked_for_apart() {
+        let mapping = Mapping::load("tasks-tracker").unwrap();
+        let lacking = missing_inbound(
+            &[granted(doc! { "db": "d", "collection": "tasks" }, &["insert", "update"])],
+            "d",
+            &mapping,
+        );
+        assert_eq!(
+            lacking,
+            ["taskHistories", "groups", "categories"].map(|name| format!("insert, update on d.{name}"))
+        );
     }
 
     #[test]
