@@ -15,6 +15,7 @@ mod indexes;
 pub mod mutes;
 pub mod notices;
 pub mod pauses;
+mod pool;
 pub mod replays;
 pub mod standing;
 pub mod stats;

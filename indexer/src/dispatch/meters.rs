@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bson::{DateTime, Document, doc};
 use metrics::{Counter, Histogram};
-use taskwire::model::EventKind;
+use taskwire::model::{DisabledReason, EventKind};
 use taskwire::store::{ServerClock, Store, names};
 
 /// How often the queue is counted, at least.
@@ -173,4 +173,10 @@ fn describe() {
     gauge!("taskwire_webhooks_failing", "Live webhooks whose last attempt failed, at most 10000");
     gauge!("taskwire_dispatch_paused", "Pauses that operators have set and not ended");
     gauge!("taskwire_dead_letters", "Deliveries given up and neither replayed nor removed, at most 2000000");
+    counter!("taskwire_webhooks_disabled_total", "Webhooks that this process disabled");
+    // Begun at 0: of a counter that first appears as 1, no increase is ever seen.
+    for reason in [DisabledReason::Gone, DisabledReason::FailingFor5Days] {
+        metrics::counter!("taskwire_webhooks_disabled_total", "reason" => reason.to_string()).increment(0);
+    }
+    metrics::counter!("taskwire_delivery_leases_lost_total").increment(0);
 }
