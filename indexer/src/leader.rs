@@ -302,6 +302,7 @@ fn begin_counters() {
     describe_counter!("taskwire_changes_read_total", "Changes that the stream brought");
     describe_counter!("taskwire_events_derived_total", "Events recorded");
     describe_counter!("taskwire_gaps_recovered_total", "Gaps in the stream whose differences were told");
+    describe_counter!("taskwire_events_removed_total", "Events that were kept long enough");
     describe_counter!("taskwire_quarantined_changes_total", "Changes put aside because they could not be understood");
     for kind in EventKind::ALL {
         counter!("taskwire_events_derived_total", "event_type" => kind.name()).increment(0);
