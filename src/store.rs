@@ -14,6 +14,7 @@ pub mod inbound_writes;
 mod indexes;
 pub mod mutes;
 pub mod notices;
+pub mod parcels;
 pub mod pauses;
 mod pool;
 pub mod replays;
@@ -35,6 +36,8 @@ pub mod names {
     pub const WEBHOOKS: &str = "webhookConfigs";
     /// One row for each event and webhook that wants it.
     pub const DELIVERIES: &str = "webhookDeliveries";
+    /// Rows that are being sent at once, many in a document, until each has come to its first end.
+    pub const PARCELS: &str = "deliveryParcels";
     /// The append-only log of derived events.
     pub const EVENTS: &str = "taskEvents";
     /// The fold: last known tracked fields of each task.
@@ -71,9 +74,10 @@ pub mod names {
     pub const AUDIT: &str = "integrationAudit";
 
     /// All of them: what a database user must be allowed to write.
-    pub const ALL: [&str; 19] = [
+    pub const ALL: [&str; 20] = [
         WEBHOOKS,
         DELIVERIES,
+        PARCELS,
         EVENTS,
         SNAPSHOTS,
         CHECKPOINTS,
@@ -94,5 +98,5 @@ pub mod names {
     ];
 
     /// Those from which documents are removed.
-    pub const REMOVED: [&str; 5] = [EVENTS, DELIVERIES, SNAPSHOTS, PAUSES, IDEMPOTENCY];
+    pub const REMOVED: [&str; 6] = [EVENTS, DELIVERIES, PARCELS, SNAPSHOTS, PAUSES, IDEMPOTENCY];
 }

@@ -22,6 +22,7 @@ mod job;
 mod lane;
 mod meters;
 mod notices;
+mod parcel;
 mod shares;
 mod statement;
 mod stats;
@@ -57,6 +58,7 @@ use self::writer::{FreedTasks, Writer};
 use crate::claim::LEASE;
 
 pub use self::meters::Tally;
+pub use self::parcel::Parcel;
 pub use self::view::FRESH_FOR;
 
 /// How often the webhooks are looked at.
@@ -101,6 +103,8 @@ pub struct HandedOver {
     pub slot: Slot,
     /// The row as it was written.
     pub delivery: Delivery,
+    /// Where it was written, unless as a row.
+    pub parcel: Option<Arc<Parcel>>,
     /// Its event's body.
     pub body: Arc<str>,
     /// Its event's `at`: the change's own time.
@@ -151,11 +155,12 @@ impl DispatchHandle {
         let now = self.engine.clock.now();
         let instant = Instant::now();
         let jobs = rows.into_iter().filter_map(|row| {
-            let HandedOver { mut slot, delivery, body, happened_at } = row;
+            let HandedOver { mut slot, delivery, parcel, body, happened_at } = row;
             let (Some(token), Some(until)) = (delivery.lease.as_deref(), delivery.due) else { return None };
             slot.is_filled = true;
             Some(Job {
                 token: token.into(),
+                parcel,
                 lease_until: instant + until.saturating_duration_since(now),
                 body: Some(shared_body(body)),
                 happened_at,

@@ -17,6 +17,7 @@ use mongodb::error::{Error, ErrorKind, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::{ClientSession, Collection};
 use taskwire::mapping::Mapping;
 use taskwire::model::{Delivery, DeliveryId, EventId, StreamTime, TaskEvent};
+use taskwire::store::parcels::{self, NewParcel};
 use taskwire::store::{ServerClock, Store, names};
 use taskwire::telemetry::{Readiness, StatusBoard};
 
@@ -204,7 +205,13 @@ impl Recorder {
         let all = rows.len();
         let handed = rows.into_iter().filter_map(|row| {
             let (slot, body) = row.handed?;
-            Some(HandedOver { slot, delivery: row.delivery, body, happened_at: row.happened_at })
+            Some(HandedOver {
+                slot,
+                delivery: row.delivery,
+                parcel: row.parcel,
+                body,
+                happened_at: row.happened_at,
+            })
         });
         let handed: Vec<HandedOver> = handed.collect();
         if handed.len() < all {
@@ -240,8 +247,16 @@ impl Recorder {
         }
         if !documents.deliveries.is_empty() {
             let deliveries: Collection<Delivery> = self.store.collection(names::DELIVERIES);
-            let rows = documents.deliveries.iter().map(|row| &row.delivery);
-            deliveries.insert_many(rows).session(&mut self.session).await?;
+            let rows = documents.deliveries.iter().filter(|row| row.parcel.is_none()).map(|row| &row.delivery);
+            let rows: Vec<&Delivery> = rows.collect();
+            if !rows.is_empty() {
+                deliveries.insert_many(rows).session(&mut self.session).await?;
+            }
+        }
+        let parcels = documents.parcels();
+        if !parcels.is_empty() {
+            let collection = self.store.collection::<NewParcel<'_>>(names::PARCELS);
+            collection.insert_many(parcels).session(&mut self.session).await?;
         }
         self.replace_snapshots(&documents.snapshots).await?;
         self.update(names::WEBHOOK_VERSIONS, &documents.versions).await?;
@@ -317,6 +332,8 @@ impl Recorder {
     /// After a duplicate key: an id of this batch stands already (told before a reset, or queued by a backfill). What
     /// stands is left as it is.
     async fn leave_out_what_stands(&self, documents: &mut Documents) -> Result<(), RecordError> {
+        // Then what stands is a row.
+        parcels::unpack(&self.store, None).await?;
         let ids: Vec<&EventId> = documents.events.iter().map(|event| &event.id).collect();
         let stand: HashSet<EventId> =
             self.standing(names::EVENTS, doc! { "_id": { "$in": bson::serialize_to_bson(&ids)? } }).await?;
@@ -326,6 +343,7 @@ impl Recorder {
         let stand: HashSet<EventId> =
             self.standing(names::DELIVERIES, doc! { "_id": { "$in": bson::serialize_to_bson(&ids)? } }).await?;
         documents.deliveries.retain(|row| !stand.contains(&EventId::from(row.delivery.id.as_str().to_owned())));
+        documents.pack();
         tracing::warn!(events = known, deliveries = stand.len(), "told before: left as they stand");
         Ok(())
     }

@@ -16,7 +16,7 @@ use mongodb::options::Hint;
 use serde::Deserialize;
 use taskwire::config::{EventRetention, Retention};
 use taskwire::model::{DeliveryId, DeliveryStatus, EventId};
-use taskwire::store::{ServerClock, Store, names};
+use taskwire::store::{ServerClock, Store, names, parcels};
 use tokio_util::sync::CancellationToken;
 
 /// How often there is something to remove.
@@ -82,6 +82,8 @@ pub async fn sweep(store: Store, clock: ServerClock, retention: Retention, stop:
 async fn round(store: &Store, now: DateTime, retention: Retention, stop: &CancellationToken) -> Result<()> {
     let deliveries_from = earlier(now, retention.deliveries);
     Horizon::write(store, doc! { "$max": { "deliveriesFrom": deliveries_from } }).await?;
+    // What is open is a row then, and keeps its event.
+    parcels::unpack(store, None).await?;
     expire_finished(store, retention.expiry(now), stop).await?;
     match retention.events {
         EventRetention::Forever => Ok(()),

@@ -19,9 +19,9 @@ pub(super) fn of(mapping: &Mapping, kind: BodyKind) -> Value {
     let data = match kind {
         BodyKind::Test => json!({"webhookId": WEBHOOK, "webhookName": "Our chat"}),
         BodyKind::Event(kind) => match kind {
-            EventKind::WebhookFailing => notice(Some("HTTP 503"), EARLIER, None, None, "backfill"),
+            EventKind::WebhookFailing => notice(Some("HTTP 503"), EARLIER, None, None, "replay"),
             EventKind::WebhookDisabled => notice(Some("gone"), TIME, None, None, "backfill"),
-            EventKind::WebhookRecovered => notice(None, EARLIER, Some(TIME), None, "backfill"),
+            EventKind::WebhookRecovered => notice(None, EARLIER, Some(TIME), None, "replay"),
             EventKind::DeadLetter => notice(Some("HTTP 500"), EARLIER, Some(TIME), Some(17), "replay"),
             EventKind::Created
             | EventKind::Completed
@@ -96,8 +96,8 @@ fn value(field: &Field) -> Value {
 
 fn notice(reason: Option<&str>, since: &str, until: Option<&str>, count: Option<i64>, call: &str) -> Value {
     let mut body = json!({"since": since});
-    if let (Some(until), "replay") = (until, call) {
-        body["until"] = json!(until);
+    if call == "replay" {
+        body["until"] = json!(until.unwrap_or(TIME));
     }
     json!({
         "webhookId": WEBHOOK,

@@ -94,8 +94,9 @@ pub async fn connect(settings: &MongoSettings, program: &str) -> Result<Store, C
     options.heartbeat_freq.get_or_insert(Duration::from_secs(2));
     // The driver's default of 10 is too few: each waiting stream holds one, and outcome writers run side by side.
     options.max_pool_size.get_or_insert(64);
-    options.write_concern.get_or_insert_with(WriteConcern::majority);
-    options.read_concern.get_or_insert_with(ReadConcern::majority);
+    // Whatever the connection string says: less would tell partners of changes that a failover can take back.
+    options.write_concern = Some(WriteConcern::majority());
+    options.read_concern = Some(ReadConcern::majority());
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(mongodb::options::ReadPreference::Primary));
     options.cmap_event_handler = Some(super::pool::metered());
     let client = Client::with_options(options.clone()).map_err(|error| ConnectError::BadUri(describe(&error)))?;

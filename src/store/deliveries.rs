@@ -10,7 +10,7 @@ use mongodb::error::Result;
 use mongodb::options::Hint;
 use serde::{Deserialize, Serialize};
 
-use super::{Store, names};
+use super::{Store, names, parcels};
 use crate::model::{AuditEntry, Delivery, DeliveryId, DeliveryStatus, DocId, EventId, EventKind, Ordering, Webhook};
 use crate::store::transaction::{Verdict, in_transaction};
 
@@ -169,7 +169,12 @@ fn list_filter(webhook: &Webhook, filter: &Filter, place: Option<&Place>) -> Doc
 /// # Errors
 /// The driver's error.
 pub async fn find(store: &Store, webhook: &Webhook, id: &str) -> Result<Option<Delivery>> {
-    store.collection(names::DELIVERIES).find_one(one(webhook, id)).max_time(READ_MAX).await
+    let row = store.collection(names::DELIVERIES).find_one(one(webhook, id)).max_time(READ_MAX).await?;
+    if row.is_some() {
+        return Ok(row);
+    }
+    let packed = parcels::find(store, &[id]).await?;
+    Ok(packed.into_iter().find(|row| row.group_id == webhook.group_id && row.webhook_id == webhook.id))
 }
 
 /// Those of these deliveries of a group that are there, without their logs.
@@ -179,8 +184,14 @@ pub async fn find(store: &Store, webhook: &Webhook, id: &str) -> Result<Option<D
 pub async fn with_ids(store: &Store, group: &DocId, ids: &[DeliveryId]) -> Result<Vec<Delivery>> {
     let ids: Vec<&str> = ids.iter().map(DeliveryId::as_str).collect();
     let rows = store.collection(names::DELIVERIES);
-    let found = rows.find(doc! { "_id": { "$in": ids }, "groupId": group.clone() }).projection(doc! { "log": 0 });
-    found.hint(Hint::Keys(doc! { "_id": 1 })).max_time(READ_MAX).await?.try_collect().await
+    let found = rows.find(doc! { "_id": { "$in": &ids }, "groupId": group.clone() }).projection(doc! { "log": 0 });
+    let mut found: Vec<Delivery> =
+        found.hint(Hint::Keys(doc! { "_id": 1 })).max_time(READ_MAX).await?.try_collect().await?;
+    let there: HashSet<&str> = found.iter().map(|row| row.id.as_str()).collect();
+    let others: Vec<&str> = ids.into_iter().filter(|id| !there.contains(id)).collect();
+    let packed = parcels::find(store, &others).await?;
+    found.extend(packed.into_iter().filter(|row| row.group_id == *group));
+    Ok(found)
 }
 
 /// The exact body of an event; `None` once it is past its retention.
@@ -229,7 +240,9 @@ pub async fn replay(store: &Store, webhook: &Webhook, id: &str, now: DateTime, a
 async fn obstacle(store: &Store, session: &mut ClientSession, webhook: &Webhook, id: &str) -> Result<Option<Replayed>> {
     let rows = store.collection::<Delivery>(names::DELIVERIES);
     let Some(row) = rows.find_one(one(webhook, id)).session(&mut *session).await? else {
-        return Ok(Some(Replayed::NoSuchDelivery));
+        // It may have become a row since: then it has come to an end in this moment, and the next call replays it.
+        let is_packed = find(store, webhook, id).await?.is_some();
+        return Ok(Some(if is_packed { Replayed::StillOpen } else { Replayed::NoSuchDelivery }));
     };
     if row.status.is_open() {
         return Ok(Some(Replayed::StillOpen));

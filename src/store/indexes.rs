@@ -30,7 +30,7 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
             .build()
     };
     let list_key = doc! { "groupId": 1, "webhookId": 1, "createdAt": -1, "_id": -1 };
-    let indexes: [(&str, Vec<IndexModel>); 14] = [
+    let indexes: [(&str, Vec<IndexModel>); 15] = [
         (names::WEBHOOKS, vec![plain(doc! { "groupId": 1 }), plain(doc! { "updatedAt": 1 })]),
         (
             names::DELIVERIES,
@@ -58,6 +58,8 @@ pub async fn ensure_indexes(store: &Store) -> mongodb::error::Result<()> {
                 at_expiry(doc! { "expireAt": { "$exists": true }, "status": { "$lt": DeliveryStatus::Failed.name() } }),
             ],
         ),
+        // Those that have stood for long.
+        (names::PARCELS, vec![plain(doc! { "at": 1 })]),
         // The log of a group, and of a task, newest first.
         (names::EVENTS, vec![plain(doc! { "groupId": 1, "_id": -1 }), plain(doc! { "taskId": 1, "_id": -1 })]),
         (names::MUTES, vec![at_expiry(Document::new())]),

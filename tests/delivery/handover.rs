@@ -35,6 +35,7 @@ async fn what_is_handed_over_is_sent_without_a_claim() -> Result<()> {
         .map(|(slot, (event, row))| HandedOver {
             slot,
             delivery: row.clone(),
+            parcel: None,
             body: shared(event),
             happened_at: event.at,
         })

@@ -8,6 +8,7 @@ mod handover;
 mod health;
 mod notices;
 mod order;
+mod parcels;
 mod rates;
 mod scene;
 mod stops;

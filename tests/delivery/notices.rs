@@ -61,6 +61,7 @@ async fn a_group_hears_once_that_a_webhook_fails_what_was_given_up_and_that_it_w
         (&failing["data"]["webhookId"], &failing["data"]["reason"]),
         (&subject.clone().into(), &"HTTP 500".into())
     );
+    assert_eq!(failing["data"]["mend"]["path"], format!("/api/integrations/webhooks/{subject}/replay"));
     let dead = wait_for(&scene, "delivery.dead-letter").await?;
     assert_eq!(dead["data"]["count"], 5, "gathered: {dead}");
     let call = &dead["data"]["mend"];

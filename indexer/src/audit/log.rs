@@ -1,6 +1,7 @@
 //! Events beside their deliveries. Ids of both begin with the event's cluster time, so the two collections are read side
 //! by side in the order of `_id` and matched time by time: memory holds what one cluster time holds.
 
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use bson::{DateTime, RawDocument, Timestamp, oid::ObjectId, rawdoc};
@@ -89,6 +90,7 @@ impl Audit {
         let law = self.law(at).await?;
         let mut events = self.events(*from, until, at);
         let mut rows = self.rows(*from, until, at);
+        let mut packed = self.packed(at).await?;
         let begun = Instant::now();
         loop {
             let first = events.peek().await?.map(|event| event.time.unwrap_or(*from));
@@ -107,6 +109,9 @@ impl Audit {
             }
             while let Some(row) = rows.take_if(|row| row.time.is_none_or(|its| its <= time)).await? {
                 rows_of_time.push(row);
+            }
+            if let Some(here) = packed.remove(&time) {
+                add_packed(&mut rows_of_time, here);
             }
             self.bar.inc((of_time.len() + rows_of_time.len()) as u64);
             check(time, &of_time, &rows_of_time, &law, report);
@@ -153,11 +158,21 @@ impl Audit {
             "attempts": 1, "attemptsBase": 1, "due": 1, "lease": 1, "ordered": 1, "nextAttemptAt": 1,
             "lastAttemptAt": 1, "deliveredAt": 1, "expireAt": 1,
         };
-        Feed::open(&self.store, find_in_order(names::DELIVERIES, range, projection, at), |raw| {
-            let id = raw.get_str("_id").unwrap_or_default().to_owned();
-            let row = DeliveryId::from(id.clone());
-            Placed { time: row.time(), what: read_row(raw, row), id }
-        })
+        Feed::open(&self.store, find_in_order(names::DELIVERIES, range, projection, at), place_row)
+    }
+
+    /// Rows that stand in parcels; some of them may be rows already.
+    async fn packed(&self, at: Timestamp) -> Result<BTreeMap<Timestamp, Vec<Placed<Row>>>, AuditError> {
+        let read = |parcel: &RawDocument| {
+            let rows = parcel.get_array("rows").into_iter().flatten();
+            rows.filter_map(|row| Some(place_row(row.ok()?.as_document()?))).collect::<Vec<_>>()
+        };
+        let found = feed::all(&self.store, find(names::PARCELS, rawdoc! {}, at), read).await?;
+        let mut by_time: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for row in found.into_iter().flatten() {
+            by_time.entry(row.time.unwrap_or(at)).or_default().push(row);
+        }
+        Ok(by_time)
     }
 }
 
@@ -171,6 +186,19 @@ fn read_event(raw: &RawDocument, id: EventId) -> Option<Event> {
         echo: raw.get_bool("echo").unwrap_or(false),
         muted: raw.get_bool("muted").unwrap_or(false),
     })
+}
+
+/// Those that are no rows yet, in the order of their ids.
+fn add_packed(rows: &mut Vec<Placed<Row>>, packed: Vec<Placed<Row>>) {
+    let there: HashSet<String> = rows.iter().map(|row| row.id.clone()).collect();
+    rows.extend(packed.into_iter().filter(|row| !there.contains(&row.id)));
+    rows.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+}
+
+fn place_row(raw: &RawDocument) -> Placed<Row> {
+    let id = raw.get_str("_id").unwrap_or_default().to_owned();
+    let row = DeliveryId::from(id.clone());
+    Placed { time: row.time(), what: read_row(raw, row), id }
 }
 
 fn read_row(raw: &RawDocument, id: DeliveryId) -> Option<Row> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use taskwire::config::{IndexerSettings, LogFormat, Source};
 use taskwire::model::DocId;
 use taskwire::shutdown;
-use taskwire::store::{ServerClock, Store, connect, ensure_indexes, names};
+use taskwire::store::{ServerClock, Store, connect, ensure_indexes, names, parcels};
 use taskwire::telemetry::init_logging;
 use tokio_util::sync::CancellationToken;
 
@@ -177,6 +177,7 @@ struct OfGroup {
 /// How many deliveries of a group are open. A row's webhook tells its group; where its configuration was removed by hand, the
 /// row does.
 async fn open_deliveries(store: &Store, group: &DocId) -> mongodb::error::Result<u64> {
+    parcels::unpack(store, None).await?;
     let open: Vec<ObjectId> = claim::open_queues(store).await?.into_iter().map(|queue| queue.webhook).collect();
     let webhooks = store.collection::<OfGroup>(names::WEBHOOKS);
     let known: Vec<OfGroup> =

@@ -2,6 +2,7 @@
 
 use bson::DateTime;
 use taskwire::model::DocId;
+use taskwire::store::parcels;
 
 use super::{DispatchHandle, Tally};
 use crate::claim;
@@ -24,6 +25,7 @@ impl DispatchHandle {
         if !engine.view.is_fresh() || engine.board().held() > 0 {
             return Ok(false);
         }
+        parcels::unpack(&engine.store, None).await?;
         let queues = claim::open_queues(&engine.store).await?;
         let waits = queues.iter().filter(|queue| queue.first_due <= cutoff).any(|queue| {
             let target = engine.view.get(queue.webhook);

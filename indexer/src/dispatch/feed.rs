@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bson::oid::ObjectId;
+use bson::{DateTime, oid::ObjectId};
 use futures::{StreamExt, TryStreamExt, stream};
 use rand::seq::SliceRandom;
 use taskwire::model::{Delivery, DocId};
+use taskwire::store::parcels;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
@@ -23,6 +24,12 @@ use taskwire::target::{Target, TargetState};
 
 /// How often the queue is looked at while nothing tells of work.
 const IDLE_LOOK: Duration = Duration::from_millis(200);
+
+/// How long handed-over rows may be packed. Most have come to their end long before.
+const PACKED: Duration = Duration::from_secs(1);
+
+/// How often is looked for such that have been for longer.
+const UNPACK: Duration = Duration::from_millis(250);
 
 /// Searches under way at once.
 const SEARCHES: usize = 8;
@@ -58,7 +65,12 @@ impl Feeder {
     /// Runs until stopped; a round under way is finished.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut pause = FIRST_PAUSE;
+        let mut unpacked = Instant::now();
         while !stop.is_cancelled() {
+            if unpacked.elapsed() >= UNPACK {
+                self.unpack().await;
+                unpacked = Instant::now();
+            }
             let wait = match self.round().await {
                 Ok(true) => {
                     pause = FIRST_PAUSE;
@@ -79,6 +91,15 @@ impl Feeder {
                 () = tokio::time::sleep(wait) => {}
                 () = stop.cancelled() => {}
             }
+        }
+    }
+
+    /// Makes rows of what has been packed for long, by whomever: its target is slow, or its holder is gone.
+    async fn unpack(&self) {
+        let packed = i64::try_from(PACKED.as_millis()).unwrap_or(i64::MAX);
+        let before = DateTime::from_millis(self.engine.clock.now().timestamp_millis().saturating_sub(packed));
+        if let Err(error) = parcels::unpack(&self.engine.store, Some(before)).await {
+            tracing::warn!(error = %error.kind, "what was handed over could not be unpacked; trying again");
         }
     }
 
@@ -268,7 +289,8 @@ impl Feeder {
             let own = row.body.as_deref().map(|body| shared_body(Arc::from(body)));
             let body = own.or_else(|| event.map(|event| shared_body(Arc::clone(&event.body))));
             let happened_at = event.map_or(row.created_at, |event| event.at);
-            let job = Job { row: Box::new(row), token: Arc::clone(&token), lease_until, body, happened_at };
+            let job =
+                Job { row: Box::new(row), token: Arc::clone(&token), parcel: None, lease_until, body, happened_at };
             if out_of_turn.contains(&at) {
                 let _ = engine.statements.send(statement::released(job, engine.clock.now())).await;
             } else {

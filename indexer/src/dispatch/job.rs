@@ -7,6 +7,8 @@ use bson::{DateTime, oid::ObjectId};
 use bytes::Bytes;
 use taskwire::model::{AttemptOutcome, Delivery};
 
+use super::parcel::Parcel;
+
 /// What must be left of a lease after an attempt's deadline, for its outcome to be written.
 const OUTCOME_MARGIN: Duration = Duration::from_secs(5);
 
@@ -17,6 +19,8 @@ pub(crate) struct Job {
     /// As it is stored; `attempts` is the number of the attempt to be made.
     pub(crate) row: Box<Delivery>,
     pub(crate) token: Arc<str>,
+    /// Where it stands, unless it is a row.
+    pub(crate) parcel: Option<Arc<Parcel>>,
     pub(crate) lease_until: Instant,
     /// `None` where the event is gone.
     pub(crate) body: Option<Bytes>,
@@ -89,6 +93,7 @@ pub(crate) mod tests {
         Job {
             row: Box::new(row),
             token: Arc::from("t"),
+            parcel: None,
             lease_until: Instant::now() + Duration::from_secs(60),
             body: None,
             happened_at: event.at,

@@ -69,13 +69,15 @@ fn notice(kind: NoticeKind, pending: &Pending, now: DateTime) -> Option<Notice> 
     Some(match kind {
         NoticeKind::Failing => {
             let since = pending.failing_since?;
-            let mend = Mend::Backfill { since };
+            // Its events became deliveries, which a backfill leaves as they are.
+            let mend = Mend::Replay { since, until: now };
             Notice { kind, reason: pending.last_error.clone(), since, until: None, count: None, mend }
         }
         NoticeKind::Recovered => {
             let since = pending.told_failing?;
-            let until = pending.last_success_at.or(Some(now));
-            Notice { kind, reason: None, since, until, count: None, mend: Mend::Backfill { since } }
+            let until = pending.last_success_at.unwrap_or(now);
+            let mend = Mend::Replay { since, until };
+            Notice { kind, reason: None, since, until: Some(until), count: None, mend }
         }
         NoticeKind::DeadLetter => {
             let dead = pending.dead_letters.as_ref()?;

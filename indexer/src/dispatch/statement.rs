@@ -8,6 +8,7 @@ use taskwire::model::delivery::ATTEMPT_LOG_LENGTH;
 use taskwire::model::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, DocId};
 
 use super::job::Job;
+use super::parcel::Parcel;
 use taskwire::outcome::Next;
 
 /// One row as it shall be, if the lease still stands.
@@ -15,6 +16,8 @@ use taskwire::outcome::Next;
 pub(crate) struct Statement {
     pub(crate) token: Arc<str>,
     pub(crate) row: Box<Delivery>,
+    /// Where it stands, unless it is a row.
+    pub(crate) parcel: Option<Arc<Parcel>>,
     /// Whether its end lets the task's next row go.
     frees: bool,
 }
@@ -39,7 +42,7 @@ pub(crate) struct AttemptRecord {
 
 /// The end of an attempt.
 pub(crate) fn attempted(job: Job, record: AttemptRecord, next: Next, retention: Retention) -> Statement {
-    let Job { mut row, token, .. } = job;
+    let Job { mut row, token, parcel, .. } = job;
     row.last_attempt_at = Some(record.began);
     row.duration_ms = Some(record.duration_ms);
     row.response_status = record.response_status.map(i32::from);
@@ -71,24 +74,24 @@ pub(crate) fn attempted(job: Job, record: AttemptRecord, next: Next, retention: 
         }
         Next::DeadLetter => close(&mut row, DeliveryStatus::DeadLetter, retention.expiry(record.ended)),
     };
-    Statement { token, row, frees }
+    Statement { token, row, parcel, frees }
 }
 
 /// Gives a row up without an attempt: the number taken for it is given back.
 pub(crate) fn given_up(job: Job, reason: &str, expire_at: DateTime) -> Statement {
-    let Job { mut row, token, .. } = job;
+    let Job { mut row, token, parcel, .. } = job;
     row.attempts -= 1;
     row.error_message = Some(reason.to_owned());
     let frees = close(&mut row, DeliveryStatus::DeadLetter, expire_at);
-    Statement { token, row, frees }
+    Statement { token, row, parcel, frees }
 }
 
 /// Gives a row back unsent, due at `now`: the number taken for its attempt is given back.
 pub(crate) fn released(job: Job, now: DateTime) -> Statement {
-    let Job { mut row, token, .. } = job;
+    let Job { mut row, token, parcel, .. } = job;
     row.attempts -= 1;
     (row.due, row.lease) = (Some(now), None);
-    Statement { token, row, frees: false }
+    Statement { token, row, parcel, frees: false }
 }
 
 /// The end of a row: what only open rows carry goes. Returns whether it kept its task's order.

@@ -1,6 +1,9 @@
 //! Writes outcomes in groups: whatever came in while the last groups were being written is the next one.
 //!
-//! A group is one transaction that removes the rows as they were held, each by its lease's token, and inserts them as they
+//! What stands in a parcel is inserted, and is a row from then on. One that was unpacked meanwhile refuses that by its `_id`,
+//! and is a row like any other.
+//!
+//! Rows are replaced: one transaction removes them as they were held, each by its lease's token, and inserts them as they
 //! shall be. To the server that is a third of the work of as many updates. Where a token does not stand any more, the
 //! outcome is refused: the group is written without it.
 
@@ -11,9 +14,10 @@ use std::time::Duration;
 use bson::{Document, RawArrayBuf, RawDocumentBuf, doc, oid::ObjectId, rawdoc};
 use futures::TryStreamExt;
 use mongodb::ClientSession;
+use mongodb::error::{Error, ErrorKind};
 use mongodb::options::Hint;
 use taskwire::model::{Delivery, DocId};
-use taskwire::store::{Store, names};
+use taskwire::store::{Store, names, parcels};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +32,9 @@ const GROUPS: usize = 2;
 
 /// Statements that may wait; beyond, finished requests keep their slots until there is room.
 pub(crate) const WAITING: usize = 4096;
+
+/// The server's code.
+const DUPLICATE_KEY: i32 = 11000;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -126,7 +133,7 @@ impl GroupWriter {
         let mut pause = FIRST_PAUSE;
         let mut again = false;
         while !group.is_empty() {
-            let done = match self.try_write(&group).await {
+            let done = match self.try_write(&mut group).await {
                 Ok(()) => break,
                 Err(WriteError::LeasesLost) => self.leave_out_what_is_lost(&mut group, again).await,
                 Err(error) => Err(error),
@@ -148,7 +155,44 @@ impl GroupWriter {
         }
     }
 
-    async fn try_write(&self, group: &[Statement]) -> Result<(), WriteError> {
+    /// What is written has left the group, whatever becomes of the rest.
+    async fn try_write(&self, group: &mut Vec<Statement>) -> Result<(), WriteError> {
+        self.insert_packed(group).await?;
+        if group.is_empty() { Ok(()) } else { self.try_replace(group).await }
+    }
+
+    /// Makes rows of what stands in parcels; of a group, that is left which is a row already.
+    async fn insert_packed(&self, group: &mut Vec<Statement>) -> Result<(), WriteError> {
+        let packed = group.iter().filter(|statement| statement.parcel.is_some()).map(|statement| &*statement.row);
+        let packed: Vec<&Delivery> = packed.collect();
+        if packed.is_empty() {
+            return Ok(());
+        }
+        let rows = self.store.collection::<Delivery>(names::DELIVERIES);
+        let unpacked = match rows.insert_many(packed).ordered(false).await {
+            Ok(_) => HashSet::new(),
+            Err(error) => duplicates(&error).ok_or(error)?,
+        };
+        let (mut number, mut ended) = (0, Vec::new());
+        group.retain_mut(|statement| {
+            let Some(parcel) = statement.parcel.take() else { return true };
+            let is_row = unpacked.contains(&number);
+            number += 1;
+            if !is_row && parcel.has_ended_with_one_more() {
+                ended.push(parcel.id().to_owned());
+            }
+            is_row
+        });
+        if !ended.is_empty() {
+            // What is left of an empty parcel goes when it is unpacked.
+            if let Err(error) = parcels::remove(&self.store, &ended).await {
+                tracing::debug!(error = %error.kind, "parcels were left to be unpacked");
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_replace(&self, group: &[Statement]) -> Result<(), WriteError> {
         let mut session = self.store.client.start_session().await?;
         session.start_transaction().await?;
         match self.replace(&mut session, group).await {
@@ -197,6 +241,16 @@ impl GroupWriter {
         let held = |row: &Document| Some((row.get_str("_id").ok()?.to_owned(), row.get_str("lease").ok()?.to_owned()));
         Ok(found.iter().filter_map(held).collect())
     }
+}
+
+/// Which of the documents were there, where that is all that stopped an unordered insert.
+fn duplicates(error: &Error) -> Option<HashSet<usize>> {
+    let ErrorKind::InsertMany(failure) = error.kind.as_ref() else { return None };
+    if failure.write_concern_error.is_some() {
+        return None;
+    }
+    let errors = failure.write_errors.as_ref()?;
+    errors.iter().map(|error| (error.code == DUPLICATE_KEY).then_some(error.index)).collect()
 }
 
 /// Removes the rows as they are held: one statement for each lease.

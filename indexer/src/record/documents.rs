@@ -7,15 +7,23 @@ use std::sync::Arc;
 use bson::raw::cstr;
 use bson::{DateTime, RawDocumentBuf, oid::ObjectId, rawdoc};
 use taskwire::model::{Delivery, DocId, Ordering, TaskEvent};
+use taskwire::store::parcels::NewParcel;
 
 use super::{Batch, RecordError, Recorder};
-use crate::dispatch::{LeaseGrant, Slot};
+use crate::dispatch::{LeaseGrant, Parcel, Slot};
 use crate::gap::GapState;
 use crate::quarantine;
 use crate::snapshot::Snapshot;
 
+/// Handed-over rows in a batch from which on they are packed.
+const WORTH_PACKING: usize = 32;
+
+/// Rows in a parcel at most: some hundred kilobytes.
+const PARCEL: usize = 1000;
+
 /// A batch as documents, ready to be written as often as it takes.
 pub(super) struct Documents {
+    pub(super) at: DateTime,
     pub(super) position: RawDocumentBuf,
     pub(super) events: Vec<TaskEvent>,
     pub(super) deliveries: Vec<Row>,
@@ -32,6 +40,8 @@ pub(super) struct Documents {
 pub(super) struct Row {
     pub(super) delivery: Delivery,
     pub(super) handed: Option<(Slot, Arc<str>)>,
+    /// Where it is written, unless as a row.
+    pub(super) parcel: Option<Arc<Parcel>>,
     pub(super) happened_at: DateTime,
 }
 
@@ -56,6 +66,7 @@ impl Recorder {
             }
         }
         let mut documents = Documents {
+            at: now,
             position: rawdoc! { "$set": set, "$inc": { "batch": 1i64 } },
             events: Vec::new(),
             deliveries: Vec::new(),
@@ -78,7 +89,7 @@ impl Recorder {
                         room.lease_to(&mut delivery);
                         (slot, Arc::clone(body.get_or_init(|| event.body.as_str().into())))
                     });
-                    documents.deliveries.push(Row { delivery, handed, happened_at: event.at });
+                    documents.deliveries.push(Row { delivery, handed, parcel: None, happened_at: event.at });
                 }
                 documents.events.push(event);
             }
@@ -98,6 +109,7 @@ impl Recorder {
         if let Some(gap) = &batch.gap {
             documents.gaps.extend(replace_statement(&bson::serialize_to_raw_document_buf(gap)?));
         }
+        documents.pack();
         Ok(documents)
     }
 
@@ -106,6 +118,35 @@ impl Recorder {
         let Some(dispatcher) = &self.dispatcher else { return Room::default() };
         let slots = wanted(batch).into_iter().map(|(webhook, count)| (webhook, dispatcher.reserve(webhook, count)));
         Room { slots: slots.collect(), lease: Some(dispatcher.lease()) }
+    }
+}
+
+impl Documents {
+    /// Says of each row where it is written. What is handed over goes into parcels, unless it is so little that rows of its own
+    /// cost no more, and are seen at once.
+    pub(super) fn pack(&mut self) {
+        let mut rows: Vec<&mut Row> = self.deliveries.iter_mut().filter(|row| row.handed.is_some()).collect();
+        let are_many = rows.len() >= WORTH_PACKING;
+        for (number, chunk) in rows.chunks_mut(PARCEL).enumerate() {
+            let lease = chunk.first().and_then(|row| row.delivery.lease.clone()).unwrap_or_default();
+            let parcel = Arc::new(Parcel::new(format!("{lease}/{number}"), chunk.len()));
+            for row in chunk {
+                row.parcel = are_many.then(|| Arc::clone(&parcel));
+            }
+        }
+    }
+
+    /// The documents of the parcels.
+    pub(super) fn parcels(&self) -> Vec<NewParcel<'_>> {
+        let mut parcels: Vec<NewParcel<'_>> = Vec::new();
+        for row in &self.deliveries {
+            let Some(parcel) = &row.parcel else { continue };
+            match parcels.last_mut() {
+                Some(last) if last.id == parcel.id() => last.rows.push(&row.delivery),
+                _ => parcels.push(NewParcel { id: parcel.id(), at: self.at, rows: vec![&row.delivery] }),
+            }
+        }
+        parcels
     }
 }
 

@@ -9,7 +9,7 @@ use mongodb::error::Result;
 use mongodb::options::Hint;
 use taskwire::model::{Delivery, DeliveryId, EventId, Last, Replay, TaskEvent, Webhook};
 use taskwire::store::task_events::without_body;
-use taskwire::store::{Store, deliveries, names, replays};
+use taskwire::store::{Store, deliveries, names, parcels, replays};
 
 use super::{Done, Found, PAGE};
 
@@ -28,6 +28,8 @@ pub(super) async fn page(store: &Store, replay: &Replay) -> Result<Found> {
     let found =
         found.limit(i64::try_from(PAGE).unwrap_or(i64::MAX)).batch_size(u32::try_from(PAGE).unwrap_or(u32::MAX));
     let events: Vec<TaskEvent> = found.await?.try_collect().await?;
+    // Committed together with these events: whoever was handed them as they were recorded has them as rows from here on.
+    parcels::unpack(store, None).await?;
     let is_end = events.len() < PAGE;
     Ok(Found::Events(Events { events, is_end }))
 }

@@ -13,7 +13,7 @@ use mongodb::Collection;
 use taskwire::config::Retention;
 use taskwire::model::{Delivery, EventId, StreamTime, TaskEvent};
 use taskwire::store::task_events::without_body;
-use taskwire::store::{ServerClock, Store, names};
+use taskwire::store::{ServerClock, Store, names, parcels};
 
 use crate::bootstrap::load_versions;
 use crate::commands::{CommandError, Context, Outcome, grouped, moment};
@@ -160,10 +160,12 @@ async fn settle(store: &Store, rows: Vec<Delivery>, dry_run: bool, sum: &mut Sum
         return Ok(());
     }
     let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    // Before the rows: what leaves a parcel is a row.
+    let packed = parcels::find(store, &ids).await?;
     let deliveries = store.collection::<Document>(names::DELIVERIES);
     let mut found =
         deliveries.find(doc! { "_id": { "$in": ids } }).projection(doc! { "_id": 1 }).batch_size(10_000).await?;
-    let mut there: HashSet<String> = HashSet::new();
+    let mut there: HashSet<String> = packed.into_iter().map(|row| row.id.as_str().to_owned()).collect();
     while let Some(row) = found.try_next().await? {
         there.extend(row.get_str("_id").map(ToOwned::to_owned));
     }

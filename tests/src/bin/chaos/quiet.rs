@@ -72,7 +72,9 @@ pub(crate) async fn wait(plan: &Plan, stage: &mut Stage, findings: &mut Findings
     let rows = stage.database.collection::<Document>("webhookDeliveries");
     while begun.elapsed() < plan.patience {
         faults::look_for_the_dead(stage, findings)?;
-        let open = rows.count_documents(doc! { "due": { "$exists": true } }).await?;
+        // What leaves a parcel is a row.
+        let packed = stage.database.collection::<Document>("deliveryParcels").count_documents(doc! {}).await?;
+        let open = packed + rows.count_documents(doc! { "due": { "$exists": true } }).await?;
         if open == 0 {
             calm.queue = begun.elapsed();
             say(&format!("the queue is empty after {:.1} s", calm.queue.as_secs_f64()));
