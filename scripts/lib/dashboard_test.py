@@ -16,10 +16,20 @@ from prometheus import Prometheus, legend, metric_names, panels
 from stack import Failed, Stack, fetch, stop_on_signals
 
 SECONDS = 10
-# How long after the load every query must have found something: counts are made every 15 s.
+# How long each thing is waited for: counts are made every 15 s.
 PATIENCE = 30
+# What the load's trouble must be seen as; each begins at 0.
+MUST_RISE = [
+    "max(taskwire_webhooks_failing)",
+    "max(taskwire_dead_letters)",
+    "max(taskwire_quarantine_entries)",
+    "sum(taskwire_deliveries_failed_total)",
+    'sum(increase(taskwire_webhooks_disabled_total{reason="gone"}[1h]))',
+    'sum(increase(taskwire_inbound_requests_total{outcome="created"}[1h]))',
+    'sum(increase(taskwire_inbound_requests_total{outcome="unauthorized"}[1h]))',
+]
 # Fire in this run, having nothing to wait for; and what must not.
-MUST_FIRE = {"TaskwireWebhookDisabled"}
+MUST_FIRE = {"TaskwireWebhookDisabled", "TaskwireDeadLetters"}
 MUST_NOT_FIRE = {"TaskwireNoLeader", "TaskwireDown", "TaskwireLag", "TaskwireGapRecovered"}
 
 
@@ -39,15 +49,18 @@ def main():
 
 def run(stack):
     prometheus = Prometheus(stack.url("prometheus"))
+    # It looks for its targets every few seconds, and what happens before the first look is no increase.
+    wait_until(lambda: sorted(value for _, value in prometheus.now('up{job=~"taskwire.*"}')) == [1, 1, 1])
     begun = time.time()
     load = stack.load("--seconds", str(SECONDS), "--rate", "40", "--trouble")
     subprocess.run(load, check=True, stdout=subprocess.DEVNULL, timeout=120)
     failures = list(lint(stack))
     asked = list(panels(rate_interval="5s"))
-    until = time.monotonic() + PATIENCE
-    while (empty := without_data(prometheus, asked, begun)) and time.monotonic() < until:
-        time.sleep(1)
-    failures += [f"no data: {title}: {query}" for title, query in empty]
+    wait_until(lambda: not without_data(prometheus, asked, begun))
+    failures += [f"no data: {title}: {query}" for title, query in without_data(prometheus, asked, begun)]
+    wait_until(lambda: not list(unmoved(prometheus)))
+    failures += [f"still 0: {query}" for query in unmoved(prometheus)]
+    wait_until(lambda: not MUST_FIRE - firing(prometheus))
     failures += check_alerts(prometheus)
     leaders, standbys = prometheus.now("sum(taskwire_watcher_leader)"), prometheus.now("taskwire_resume_token_lag_seconds")
     if [value for _, value in leaders] != [1.0] or len(standbys) != 1:
@@ -57,6 +70,21 @@ def run(stack):
     queries = sum(len(panel["queries"]) for panel in asked)
     print(f"{len(asked)} panels, {queries} queries, {len(prometheus.alerts())} alerts; drawn in {picture}")
     return failures
+
+
+def wait_until(holds):
+    """At most until the patience ends; what does not hold then is told by who asks again."""
+    until = time.monotonic() + PATIENCE
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.5)
+
+
+def unmoved(prometheus):
+    return (query for query in MUST_RISE if not any(value > 0 for _, value in prometheus.now(query)))
+
+
+def firing(prometheus):
+    return {name for name, _, state in prometheus.alerts() if state == "firing"}
 
 
 def without_data(prometheus, asked, begun):
@@ -70,14 +98,14 @@ def without_data(prometheus, asked, begun):
 
 
 def check_alerts(prometheus):
-    known, alerts = prometheus.names(), prometheus.alerts()
-    for name, expression, _ in alerts:
+    known = prometheus.names()
+    for name, expression, _ in prometheus.alerts():
         for metric in sorted(metric_names(expression) - known):
             yield f"the alert {name} asks for {metric}, which does not exist"
-    firing = {name for name, _, state in alerts if state == "firing"}
-    for name in sorted(MUST_FIRE - firing):
+    fire = firing(prometheus)
+    for name in sorted(MUST_FIRE - fire):
         yield f"{name} does not fire"
-    for name in sorted(MUST_NOT_FIRE & firing):
+    for name in sorted(MUST_NOT_FIRE & fire):
         yield f"{name} fires"
 
 

@@ -28,6 +28,9 @@ def draw(panel, marks):
         name: [(time, value * scale) for time, value in points if math.isfinite(value)]
         for name, points in panel["series"].items()
     }
+    if len(series) > 8:
+        # Of many curves, those that leave the floor.
+        series = {name: one for name, one in series.items() if any(value for _, value in one)}
     points = [point for one in series.values() for point in one]
     unit = UNITS.get(panel.get("unit"), "")
     title = f'<text x="{LEFT}" y="18" font-size="12" font-weight="bold">{escape(panel["title"])}</text>'
@@ -45,7 +48,7 @@ def draw(panel, marks):
     for step in range(5):
         _, y = at(first, top * step / 4)
         parts.append(f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e4e4e4"/>')
-        label = f"{top * step / 4:.3g}"
+        label = f"{top * step / 4:,.4g}" if top < 1e4 else f"{top * step / 4:,.0f}"
         parts.append(f'<text x="{LEFT - 4}" y="{y + 3:.1f}" text-anchor="end" fill="#555">{label} {unit}</text>')
     for step in range(5):
         time = first + (last - first) * step / 4
