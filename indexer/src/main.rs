@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use taskwire::client::ClientError;
 use taskwire::config::{IndexerSettings, LogFormat, Source};
 use taskwire::healthcheck::{self, Question};
 use taskwire::model::DocId;
 use taskwire::shutdown;
 use taskwire::store::{ServerClock, Store, connect, ensure_indexes};
-use taskwire::telemetry::{Readiness, StatusBoard, init_logging, install_metrics, status_routes};
+use taskwire::telemetry::{Readiness, StatusBoard, TelemetryError, init_logging, install_metrics, status_routes};
 use taskwire_indexer::commands::{self, CommandError, drain, shadow};
 use taskwire_indexer::dispatch;
 use taskwire_indexer::lag::{self, Tracker};
@@ -149,7 +150,8 @@ fn start(runtime: &Runtime, work: Work) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("taskwire-indexer: {error:#}");
-            ExitCode::FAILURE
+            let settings = error.is::<TelemetryError>() || error.is::<ClientError>();
+            if settings { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -3,6 +3,7 @@
 use bson::{Bson, Document, doc};
 use futures::TryStreamExt;
 use mongodb::error::Result;
+use mongodb::options::Hint;
 use serde::Serialize;
 use taskwire::mapping::Mapping;
 use taskwire::store::Store;
@@ -69,7 +70,6 @@ async fn rate(store: &Store, mapping: &Mapping) -> Result<(f64, f64, f64)> {
         { "$in": [&namespace, { "$ifNull": ["$o.applyOps.ns", []] }] },
     ] };
     let stages = [
-        doc! { "$sort": { "$natural": -1 } },
         doc! { "$limit": NEWEST },
         doc! { "$group": {
             "_id": null,
@@ -80,7 +80,9 @@ async fn rate(store: &Store, mapping: &Mapping) -> Result<(f64, f64, f64)> {
         } },
     ];
     let oplog = store.client.database("local").collection::<Document>("oplog.rs");
-    let found = oplog.aggregate(stages).await?.try_next().await?.unwrap_or_default();
+    // The newest first: a stage cannot sort by `$natural`.
+    let newest_first = Hint::Keys(doc! { "$natural": -1 });
+    let found = oplog.aggregate(stages).hint(newest_first).await?.try_next().await?.unwrap_or_default();
     let seconds = |key: &str| found.get_timestamp(key).map_or(0, |ts| ts.time);
     #[allow(clippy::cast_precision_loss, reason = "sizes that occur")]
     let number = |key: &str| match found.get(key) {
