@@ -43,6 +43,8 @@ def main():
             failures = run(stack)
     except Failed as failed:
         failures = [str(failed)]
+    except KeyboardInterrupt:
+        sys.exit("stopped")
     if failures:
         sys.exit("\n".join(failures))
 

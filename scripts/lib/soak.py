@@ -136,13 +136,14 @@ class Soak:
             time.sleep(SAMPLE)
         return got
 
-    def write(self):
-        """The samples as CSV, and their curves."""
+    def write_samples(self):
         columns = ["time", *sorted({name for row in self.rows for name in row} - {"time"})]
         with (self.stack.directory / "samples.csv").open("w", newline="") as file:
             table = csv.DictWriter(file, columns, restval="")
             table.writeheader()
             table.writerows(self.rows)
+
+    def draw(self):
         picture = self.stack.directory / "soak.svg"
         picture.write_text(plot.svg(list(self.panels()), columns=2, marks=self.marks))
         return picture
@@ -194,6 +195,8 @@ def main():
             wrong = soak(stack, arguments, lasts)
     except Failed as failed:
         wrong = [str(failed)]
+    except KeyboardInterrupt:
+        sys.exit("stopped")
     if wrong:
         sys.exit("\n".join(wrong))
     print("nothing is missing")
@@ -213,7 +216,8 @@ def soak(stack, arguments, lasts):
     finally:
         load.kill()
         load.wait()
-        print(f"samples and curves: {soak.write()}")
+        soak.write_samples()
+    print(f"curves: {soak.draw()}")
     return list(judge(soak, written, got))
 
 
