@@ -76,7 +76,15 @@ impl Source {
     fn build(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<Self, SettingError> {
         // The file's syntax errors span lines; a setting's message is one.
         let one_line = |error: config::ConfigError| SettingError::File(error.to_string().replace('\n', " "));
-        let mut source = Self { settings: builder.build().map_err(one_line)?, from_files: BTreeMap::new() };
+        let settings = builder.build().map_err(one_line)?;
+        for (key, value) in config::Source::collect(&settings).map_err(one_line)? {
+            // Not text, it would count as not set.
+            if value.into_string().is_err() {
+                let takes = "text, in a file too: several values stand in one, with commas between";
+                return Err(wrong(&key, "it is a list or a table".to_owned(), takes));
+            }
+        }
+        let mut source = Self { settings, from_files: BTreeMap::new() };
         for key in FROM_FILES {
             if let Some(secret) = source.read_file(key)? {
                 source.from_files.insert(key, secret);
@@ -245,6 +253,19 @@ mod tests {
 
     fn refused(pairs: &[(&str, &str)]) -> String {
         Source::from_pairs(pairs).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_list_in_the_file_is_refused_and_not_taken_as_nothing() {
+        let source = |text: &str| {
+            let file = config::File::from_str(text, config::FileFormat::Toml);
+            Source::build(config::Config::builder().add_source(file))
+        };
+        let refused = source("target_allowlist = [\"10.0.0.0/8\"]").map(drop).unwrap_err().to_string();
+        assert!(refused.starts_with("TASKWIRE_TARGET_ALLOWLIST is wrong (it is a list"), "{refused}");
+        let taken = source("target_allowlist = \"10.0.0.0/8,fd00::/8\"\ngrace_ms = 5").unwrap();
+        assert_eq!(taken.networks("target_allowlist").unwrap().len(), 2);
+        assert_eq!(taken.text("grace_ms").as_deref(), Some("5"));
     }
 
     #[test]

@@ -149,7 +149,9 @@ impl Engine {
         let reason = outcome.reason().map(|reason| reason.to_string());
         match &reason {
             None => {
-                self.meters.succeeded(kind, took, ended_at.timestamp_millis() - happened_at.timestamp_millis());
+                let since_change = ended_at.timestamp_millis() - happened_at.timestamp_millis();
+                // What failed before or is replayed tells of the target, not of the way from the change to it.
+                self.meters.succeeded(kind, took, (job.row.attempts == 1).then_some(since_change));
                 self.health.succeeded(webhook, ended_at);
             }
             Some(reason) => {

@@ -99,12 +99,14 @@ impl Meters {
         self.attempted.of(kind).increment(1);
     }
 
-    pub(crate) fn succeeded(&self, kind: EventKind, took: Duration, since_change_ms: i64) {
+    pub(crate) fn succeeded(&self, kind: EventKind, took: Duration, since_change_ms: Option<i64>) {
         self.succeeded.of(kind).increment(1);
         self.counts[0].fetch_add(1, Ordering::Relaxed);
         self.duration.record(took);
-        #[allow(clippy::cast_precision_loss, reason = "milliseconds of ages that occur")]
-        self.commit_to_delivery.record(since_change_ms.max(0) as f64 / 1000.0);
+        if let Some(since_change_ms) = since_change_ms {
+            #[allow(clippy::cast_precision_loss, reason = "milliseconds of ages that occur")]
+            self.commit_to_delivery.record(since_change_ms.max(0) as f64 / 1000.0);
+        }
     }
 
     pub(crate) fn failed(&self, kind: EventKind, took: Duration) {
@@ -186,7 +188,7 @@ fn describe() {
     counter!("taskwire_deliveries_dead_lettered_total", "Deliveries given up");
     counter!("taskwire_delivery_leases_lost_total", "Outcomes refused because the lease had passed on");
     histogram!("taskwire_delivery_duration_seconds", "From an attempt's lookup to its answer's last byte");
-    histogram!("taskwire_commit_to_delivery_seconds", "From the task's change to a successful attempt's end");
+    histogram!("taskwire_commit_to_delivery_seconds", "From the task's change to the end of a first attempt that succeeds");
     gauge!("taskwire_queue_depth", "Deliveries that wait or are under way, at most 2000000");
     gauge!("taskwire_queue_oldest_age_seconds", "How long the most overdue delivery has been due");
     gauge!("taskwire_webhooks_failing", "Live webhooks whose last attempt failed, at most 10000");

@@ -1,5 +1,8 @@
 //! From commit to receipt under a steady load.
 
+use std::io::Write;
+use std::time::Instant;
+
 use anyhow::Result;
 use taskwire_tests::Program;
 
@@ -12,11 +15,21 @@ use crate::statistics::{percentile_ms, settled};
 use crate::tally::Manner;
 use crate::writer::Writer;
 
+/// Flushes that are measured.
+const FLUSHES: usize = 200;
+
 /// The rate at which latencies are asked for, and at which the default wait for actors is measured too.
 const ASKED_RATE: u32 = 300;
 
 impl Bench {
     pub(crate) async fn measure_latency(&self, report: &mut Report) -> Result<()> {
+        // Each change is flushed twice before it is sent: as it is written, and with its event.
+        let mut flushes = tokio::task::spawn_blocking(flushes).await??;
+        flushes.sort_by(f64::total_cmp);
+        for (name, percent) in [("p50", 50), ("p99", 99)] {
+            let value = flushes[(flushes.len() - 1) * percent / 100];
+            report.add(Part::Latency, &format!("one flush to this disk: {name}"), Unit::Millis, value);
+        }
         for rate in self.sizes.rates.clone() {
             self.measure_latency_at(report, rate, Some(0)).await?;
             if rate == ASKED_RATE {
@@ -62,4 +75,17 @@ impl Bench {
         self.stop(indexer).await?;
         self.leave(scene).await
     }
+}
+
+/// How long it takes to write 4 KB behind each other and have them on the disk where the database is, in milliseconds.
+fn flushes() -> std::io::Result<Vec<f64>> {
+    let mut file = tempfile::tempfile()?;
+    (0..FLUSHES)
+        .map(|_| {
+            file.write_all(&[b'x'; 4096])?;
+            let began = Instant::now();
+            file.sync_data()?;
+            Ok(began.elapsed().as_secs_f64() * 1000.0)
+        })
+        .collect()
 }
