@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use taskwire::client::ClientError;
 use taskwire::config::{IndexerSettings, LogFormat, Source};
 use taskwire::model::DocId;
 use taskwire::shutdown;
 use taskwire::store::{ServerClock, Store, connect, prepare};
-use taskwire::telemetry::{Readiness, StatusBoard, init_logging, install_metrics, status_routes, traces};
+use taskwire::telemetry::{
+    Readiness, StatusBoard, TelemetryError, init_logging, install_metrics, status_routes, traces,
+};
 use taskwire_indexer::commands::{self, CommandError, drain, shadow};
 use taskwire_indexer::dispatch;
 use taskwire_indexer::lag::{self, Tracker};
@@ -120,7 +123,8 @@ fn start(runtime: &Runtime, work: Work) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("taskwire-indexer: {error:#}");
-            ExitCode::FAILURE
+            let settings = error.is::<TelemetryError>() || error.is::<ClientError>();
+            if settings { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -23,7 +23,7 @@ use super::etag::{IfMatch, check_if_match, etag};
 use super::query::{Query, show_time};
 use super::webhooks::answer::{Health, Rotation};
 use super::webhooks::input::{secret_fault, url_fault};
-use super::webhooks::{CHANGE_TRIES, sealed, with_passed_over};
+use super::webhooks::{CHANGE_TRIES, let_it_settle, sealed, with_passed_over};
 use crate::model::{Alert, AuditAction, AuditEntry, DocId, NoticeKind, Webhook};
 use crate::store::webhooks::{self, Inserted, Replaced};
 
@@ -175,7 +175,7 @@ pub(super) async fn put(
     let group = caller.only_group(&mut Query::read(raw.as_deref(), &["groupId"]))?;
     let wanted = body.read::<SettingsInput>(&READ_ONLY)?;
     wanted.check(&app)?;
-    for _ in 0..CHANGE_TRIES {
+    for tries in 1..=CHANGE_TRIES {
         let present = alert_of(&app, &group).await?;
         check_if_match(&headers, present.as_ref().map_or(0, |alert| alert.revision))?;
         let done = match (present, &wanted.alert_url) {
@@ -191,6 +191,7 @@ pub(super) async fn put(
             tracing::info!(%group, "settings changed");
             return answer(&app, &group, alert.as_ref(), secret.as_ref()).await;
         }
+        let_it_settle(tries).await;
     }
     Err(ApiError::conflict("these settings keep being changed by others: try again"))
 }
@@ -252,10 +253,12 @@ impl SettingsInput {
         }
         let now = app.clock.now();
         let (mut alert, mut changed, mut audit, mut secret) = (present.clone(), Vec::new(), Vec::new(), None);
-        if let Some(url) = self.alert_url.clone().flatten().filter(|url| *url != alert.target_url) {
+        // One that was disabled because it was gone or failed for too long begins anew, elsewhere or where it was: naming it
+        // is the only way to enable it.
+        let is_news = |url: &String| *url != alert.target_url || !alert.enabled;
+        if let Some(url) = self.alert_url.clone().flatten().filter(is_news) {
             alert.target_url = url;
             changed.push("alertUrl");
-            // One that was disabled because it was gone or failed for too long begins anew elsewhere.
             if !alert.enabled {
                 alert.enable(now);
             }

@@ -38,7 +38,7 @@ use crate::store::webhooks::{self, Deleted, Inserted, PER_GROUP_MAX, Replaced};
 pub(super) const CHANGE_TRIES: u32 = 12;
 
 /// Lets another's change become one that a read of the majority shows: until then it is only met, not seen.
-async fn let_it_settle(tries: u32) {
+pub(super) async fn let_it_settle(tries: u32) {
     let step = u64::from(tries) * 15;
     let pause = rand::rng().random_range(step..=2 * step);
     tokio::time::sleep(Duration::from_millis(pause)).await;

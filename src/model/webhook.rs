@@ -162,7 +162,7 @@ pub struct Webhook {
     pub retry_policy: RetryPolicy,
     /// One deadline over an attempt, seconds, 1–30.
     pub timeout_seconds: i32,
-    /// At most so many attempts begin in a second in each dispatching process; absent: no limit.
+    /// At most so many attempts begin in a second, over all dispatching processes; absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit_per_second: Option<i32>,
     /// Order within a task.

@@ -169,12 +169,18 @@ fn list_filter(webhook: &Webhook, filter: &Filter, place: Option<&Place>) -> Doc
 /// # Errors
 /// The driver's error.
 pub async fn find(store: &Store, webhook: &Webhook, id: &str) -> Result<Option<Delivery>> {
-    let row = store.collection(names::DELIVERIES).find_one(one(webhook, id)).max_time(READ_MAX).await?;
+    let rows = store.collection::<Delivery>(names::DELIVERIES);
+    let row = rows.find_one(one(webhook, id)).max_time(READ_MAX).await?;
     if row.is_some() {
         return Ok(row);
     }
     let packed = parcels::find(store, &[id]).await?;
-    Ok(packed.into_iter().find(|row| row.group_id == webhook.group_id && row.webhook_id == webhook.id))
+    let packed = packed.into_iter().find(|row| row.group_id == webhook.group_id && row.webhook_id == webhook.id);
+    if packed.is_some() {
+        return Ok(packed);
+    }
+    // It may have left its parcel in between.
+    rows.find_one(one(webhook, id)).max_time(READ_MAX).await
 }
 
 /// Those of these deliveries of a group that are there, without their logs.
@@ -183,14 +189,14 @@ pub async fn find(store: &Store, webhook: &Webhook, id: &str) -> Result<Option<D
 /// The driver's error.
 pub async fn with_ids(store: &Store, group: &DocId, ids: &[DeliveryId]) -> Result<Vec<Delivery>> {
     let ids: Vec<&str> = ids.iter().map(DeliveryId::as_str).collect();
+    // Before the rows: what leaves a parcel is a row, and then the row counts.
+    let packed = parcels::find(store, &ids).await?;
     let rows = store.collection(names::DELIVERIES);
-    let found = rows.find(doc! { "_id": { "$in": &ids }, "groupId": group.clone() }).projection(doc! { "log": 0 });
+    let found = rows.find(doc! { "_id": { "$in": ids }, "groupId": group.clone() }).projection(doc! { "log": 0 });
     let mut found: Vec<Delivery> =
         found.hint(Hint::Keys(doc! { "_id": 1 })).max_time(READ_MAX).await?.try_collect().await?;
-    let there: HashSet<&str> = found.iter().map(|row| row.id.as_str()).collect();
-    let others: Vec<&str> = ids.into_iter().filter(|id| !there.contains(id)).collect();
-    let packed = parcels::find(store, &others).await?;
-    found.extend(packed.into_iter().filter(|row| row.group_id == *group));
+    let there: HashSet<DeliveryId> = found.iter().map(|row| row.id.clone()).collect();
+    found.extend(packed.into_iter().filter(|row| row.group_id == *group && !there.contains(&row.id)));
     Ok(found)
 }
 

@@ -115,7 +115,7 @@ impl HealthChange {
 /// Writes what happened, one statement a webhook in one command.
 ///
 /// # Errors
-/// The driver's error; the changes may then be written again without harm.
+/// The driver's error; the changes may then be written again. What had been written nevertheless counts its dead letters twice.
 pub async fn record_health(store: &Store, changes: &[(ObjectId, HealthChange)]) -> mongodb::error::Result<()> {
     let updates: Vec<Document> = changes
         .iter()

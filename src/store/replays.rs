@@ -104,6 +104,8 @@ fn kinds(selection: &Selection) -> Vec<&'static str> {
 /// # Errors
 /// The driver's error.
 pub async fn count_missing(store: &Store, webhook: &Webhook, selection: &Selection) -> Result<Count> {
+    // What was handed over as it was recorded is a row then.
+    parcels::unpack(store, None).await?;
     let events = store.collection::<Document>(names::EVENTS);
     let rows = store.collection::<Document>(names::DELIVERIES);
     let began = Instant::now();

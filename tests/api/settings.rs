@@ -79,6 +79,19 @@ async fn settings_are_changed_rotated_and_removed_and_a_stale_change_is_refused(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_alert_address_that_was_disabled_is_enabled_by_naming_it_again() {
+    let api = Api::start().await;
+    put(&api, json!({"alertUrl": URL})).await.expect(200);
+    let off = doc! { "$set": { "enabled": false, "disabledReason": "gone" } };
+    api.store.collection::<Document>(names::WEBHOOKS).update_many(doc! {}, off).await.unwrap();
+    let shown = api.admin("GET", &path(&api), None).await.expect(200);
+    assert_eq!(shown["health"], json!({"status": "disabled", "disabledReason": "gone", "lastSuccessAt": null}));
+    let again = put(&api, json!({"alertUrl": URL})).await.expect(200);
+    assert_eq!((&again["health"]["status"], &again["webhookId"]), (&json!("healthy"), &shown["webhookId"]));
+    assert!(again.get("secret").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_settings_are_named_and_nothing_is_written() {
     let api = Api::start().await;
     for (field, change) in [

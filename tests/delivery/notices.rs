@@ -62,6 +62,9 @@ async fn a_group_hears_once_that_a_webhook_fails_what_was_given_up_and_that_it_w
         (&subject.clone().into(), &"HTTP 500".into())
     );
     assert_eq!(failing["data"]["mend"]["path"], format!("/api/integrations/webhooks/{subject}/replay"));
+    // The deliveries were made before they failed.
+    let since = failing["data"]["since"].as_str();
+    assert!(failing["data"]["mend"]["body"]["since"].as_str() < since, "{failing}");
     let dead = wait_for(&scene, "delivery.dead-letter").await?;
     assert_eq!(dead["data"]["count"], 5, "gathered: {dead}");
     let call = &dead["data"]["mend"];
@@ -70,7 +73,8 @@ async fn a_group_hears_once_that_a_webhook_fails_what_was_given_up_and_that_it_w
 
     scene.receiver.always("/hook", Answer::Status(200));
     scene.queue(&hook, 1).await?;
-    wait_for(&scene, "webhook.recovered").await?;
+    let recovered = wait_for(&scene, "webhook.recovered").await?;
+    assert!(recovered["data"]["mend"]["body"]["since"].as_str() < since, "{recovered}");
     let told = notices(&scene)?;
     let mut names: Vec<_> = told.iter().map(name).collect();
     names.sort_unstable();

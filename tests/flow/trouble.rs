@@ -55,6 +55,7 @@ async fn a_wrong_setting_stops_the_process_with_one_line_that_names_it() -> Resu
         ("TASKWIRE_TARGET_ALLOWLIST", "10.0.0.0/99"),
         ("TASKWIRE_MAPPING", "no-such-profile"),
         ("TASKWIRE_LOG_FORMAT", "xml"),
+        ("RUST_LOG", "=x=y"),
     ] {
         let mut process = stack.launch(Program::Indexer).set(variable, value).spawn()?;
         assert_eq!(process.wait_for_end(SOON).await?, Some(2), "{variable}");

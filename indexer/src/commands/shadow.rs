@@ -122,7 +122,7 @@ impl Shadow {
         for version in versions_as_of(store, from).await? {
             versions.add(version);
         }
-        let webhooks = versions.newest_of_all().count();
+        let webhooks = versions.newest_of_all().filter(|version| version.live).count();
         writeln!(
             io::stdout(),
             "watching from {} on: {} tasks are known ({} do not fit the mapping), {webhooks} webhooks; nothing is written",

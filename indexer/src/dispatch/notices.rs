@@ -18,6 +18,10 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How much is told at one look.
 const MOST: i64 = 200;
 
+/// So long before its first attempt fails a delivery has been made, at most, where nothing else holds it up: what it waits for
+/// room, and the attempt.
+const MADE_BEFORE: Duration = Duration::from_secs(60);
+
 /// Looks again and again. What cannot be told now is found by the next look.
 pub(crate) async fn keep_telling(engine: &Engine) {
     let mut every = tokio::time::interval(LOOK);
@@ -39,8 +43,7 @@ async fn tell(engine: &Engine, kind: NoticeKind) -> mongodb::error::Result<()> {
         NoticeKind::DeadLetter => engine.alerts.gather,
         NoticeKind::Recovered | NoticeKind::Disabled => Duration::ZERO,
     };
-    let before = now.timestamp_millis().saturating_sub(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
-    let pending = notices::pending(store, kind, DateTime::from_millis(before), MOST).await?;
+    let pending = notices::pending(store, kind, before(now, wait), MOST).await?;
     if pending.is_empty() {
         return Ok(());
     }
@@ -50,7 +53,9 @@ async fn tell(engine: &Engine, kind: NoticeKind) -> mongodb::error::Result<()> {
     for pending in pending {
         let row = about.get(&pending.webhook_id).and_then(|webhook| {
             let alert = alerts.get(&webhook.group_id)?;
-            notice(kind, &pending, now).filter(|_| webhook.is_live())?.row(webhook, alert, now)
+            notice(kind, &pending, engine.alerts.failing_after, now)
+                .filter(|_| webhook.is_live())?
+                .row(webhook, alert, now)
         });
         match row {
             None => untold.push(pending),
@@ -65,18 +70,23 @@ async fn tell(engine: &Engine, kind: NoticeKind) -> mongodb::error::Result<()> {
     notices::pass_over(store, kind, &untold, now).await
 }
 
-fn notice(kind: NoticeKind, pending: &Pending, now: DateTime) -> Option<Notice> {
+fn before(time: DateTime, by: Duration) -> DateTime {
+    DateTime::from_millis(time.timestamp_millis().saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+}
+
+fn notice(kind: NoticeKind, pending: &Pending, failing_after: Duration, now: DateTime) -> Option<Notice> {
     Some(match kind {
         NoticeKind::Failing => {
             let since = pending.failing_since?;
-            // Its events became deliveries, which a backfill leaves as they are.
-            let mend = Mend::Replay { since, until: now };
+            // Its events became deliveries, which a backfill leaves as they are. A replay goes by when they were made.
+            let mend = Mend::Replay { since: before(since, MADE_BEFORE), until: now };
             Notice { kind, reason: pending.last_error.clone(), since, until: None, count: None, mend }
         }
         NoticeKind::Recovered => {
             let since = pending.told_failing?;
             let until = pending.last_success_at.unwrap_or(now);
-            let mend = Mend::Replay { since, until };
+            // It had been failing for so long when that was told.
+            let mend = Mend::Replay { since: before(since, failing_after.saturating_add(MADE_BEFORE)), until };
             Notice { kind, reason: None, since, until: Some(until), count: None, mend }
         }
         NoticeKind::DeadLetter => {

@@ -23,7 +23,7 @@ use crate::http::etag::{IfMatch, check_if_match, etag};
 use crate::http::page::{ListKey, Page, PageParameters};
 use crate::http::query::Query;
 use crate::http::settings::GroupParameter;
-use crate::http::webhooks::CHANGE_TRIES;
+use crate::http::webhooks::{CHANGE_TRIES, let_it_settle};
 use crate::model::{AuditAction, AuditEntry, DocId, InboundIntegration, Receipt};
 use crate::secrets::generate_signing_secret;
 use crate::store::inbound::{find, put, receipts};
@@ -93,7 +93,7 @@ pub(in crate::http) async fn put_settings(
         let detail = "the mapping in TASKWIRE_MAPPING does not say how documents are written: give it a [writer]";
         return Err(ApiError::conflict(detail));
     }
-    for _ in 0..CHANGE_TRIES {
+    for tries in 1..=CHANGE_TRIES {
         let present = find(&app.store, &group).await?;
         let checked = input.check(&app, &group, present.is_some()).await?;
         check_if_match(&headers, present.as_ref().map_or(0, |present| present.revision))?;
@@ -105,6 +105,7 @@ pub(in crate::http) async fn put_settings(
             tracing::info!(integration = %integration.id, revision = integration.revision, "inbound integration changed");
             return Ok(answer(&app, &group, Some(integration), change.new_secret.as_ref()));
         }
+        let_it_settle(tries).await;
     }
     Err(ApiError::conflict("this integration keeps being changed by others: try again"))
 }

@@ -80,7 +80,7 @@ async fn rate(store: &Store, mapping: &Mapping) -> Result<(f64, f64, f64)> {
         } },
     ];
     let oplog = store.client.database("local").collection::<Document>("oplog.rs");
-    // A stage cannot sort by it.
+    // The newest first: a stage cannot sort by `$natural`.
     let newest_first = Hint::Keys(doc! { "$natural": -1 });
     let found = oplog.aggregate(stages).hint(newest_first).await?.try_next().await?.unwrap_or_default();
     let seconds = |key: &str| found.get_timestamp(key).map_or(0, |ts| ts.time);
