@@ -146,6 +146,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
 
 /// Every route of the API, and the pages. `status` (see `telemetry::status_routes`) is merged beside them.
 pub fn router(app: Arc<App>, status: Router) -> Router {
+    around::describe_metrics();
     let api = operations()
         .split_for_parts()
         .0

@@ -3,13 +3,14 @@
 //! This library holds what the two programs share: the settings ([`config`]), the documents ([`model`]) and their
 //! collections ([`store`]), how the task service's documents are read ([`mapping`]), and the security parts
 //! ([`secrets`], [`signing`], [`target_guard`]), and how one request is made ([`target`], [`client`], [`outcome`],
-//! [`backoff`]). `taskwire-api` adds the HTTP surface; the stages from change
+//! [`backoff`]), and what operators see of a process ([`telemetry`], [`healthcheck`]). `taskwire-api` adds the HTTP surface; the stages from change
 //! to delivery live in the package `taskwire-indexer`.
 
 pub mod backoff;
 pub mod catalogue;
 pub mod client;
 pub mod config;
+pub mod healthcheck;
 pub mod http;
 pub mod mapping;
 pub mod model;

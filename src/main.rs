@@ -1,6 +1,6 @@
 //! `taskwire-api`: the admin REST and the page.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use metrics_exporter_prometheus::PrometheusHandle;
 use taskwire::config::{ApiSettings, CommonSettings, JwtSettings, LogFormat, SettingError, Source};
+use taskwire::healthcheck::{self, Question};
 use taskwire::http::{App, AppError, dev_token, openapi, router};
 use taskwire::rekey::rekey;
 use taskwire::store::{ServerClock, Store, connect, prepare};
 use taskwire::telemetry::{self, Readiness, StatusBoard, TelemetryError, status_routes};
 use taskwire::{VERSION, shutdown};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// How long a stop waits for requests that are under way.
@@ -35,7 +35,8 @@ struct Arguments {
 enum Command {
     /// Serve (the default).
     Serve,
-    /// Ask the process that listens at TASKWIRE_API_LISTEN whether it serves; exit 0 if it does.
+    /// Ask the process that listens at TASKWIRE_API_LISTEN whether it is ready (/readyz); exit 0 if it is, else 1, with one line
+    /// that says why.
     Healthcheck,
     /// Print the API's description in OpenAPI 3.1, as docs/openapi.json holds it.
     Openapi,
@@ -154,33 +155,11 @@ async fn pulse(app: Arc<App>, board: StatusBoard, stop: CancellationToken) {
     }
 }
 
-/// Asks `/healthz` of the process beside this one.
+/// Asks `/readyz` of the process beside this one.
 async fn healthcheck() -> anyhow::Result<()> {
-    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-    let listen = Source::load()?.listen("api_listen", default)?;
-    let target = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, listen.port())),
-        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, listen.port())),
-        _ => listen,
-    };
-    let asked = tokio::time::timeout(Duration::from_secs(3), ask(target)).await;
-    let answer = asked.with_context(|| format!("{target} does not answer in time"))?;
-    let status = answer.with_context(|| format!("{target} does not answer"))?;
-    if !status.starts_with("HTTP/1.1 200 ") {
-        bail!("{target} answers {status:?} on /healthz");
-    }
+    let listen = ApiSettings::read_listen(&Source::load()?)?;
+    println!("{}", healthcheck::ask(listen, Question::Ready).await?);
     Ok(())
-}
-
-/// The status line of `/healthz`.
-async fn ask(target: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(target).await?;
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(4096).read_to_end(&mut answer).await?;
-    let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    Ok(String::from_utf8_lossy(line).into_owned())
 }
 
 async fn rekey_all() -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ pub mod mutes;
 pub mod notices;
 pub mod parcels;
 pub mod pauses;
+mod pool;
 pub mod replays;
 pub mod standing;
 pub mod stats;

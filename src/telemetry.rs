@@ -3,6 +3,7 @@
 //! Logging rules: a failure is logged once, where it is handled. Never logged: secrets, tokens, connection strings,
 //! target URLs and their query strings, request and response bodies, payloads, names of tasks or people.
 
+mod process;
 mod status;
 pub mod traces;
 
@@ -19,6 +20,10 @@ use crate::config::LogFormat;
 /// Upper bounds, in seconds, of the buckets of every histogram named `…_seconds`: 1 ms to 60 s.
 pub const SECONDS_BUCKETS: [f64; 16] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0];
+
+/// What a gauge is set to while its value is not known: it is then left out of what is shown, instead of showing what was true
+/// once.
+pub const UNKNOWN: f64 = f64::NAN;
 
 /// How often the recorder folds what histograms collected, so that they do not grow between scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);

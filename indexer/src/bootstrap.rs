@@ -266,8 +266,10 @@ impl Meter {
 pub(crate) fn progress_gauges(scan: &'static str, done: i64, total: i64) {
     #[allow(clippy::cast_precision_loss, reason = "counts of documents stay far below 2^52")]
     let (done, total) = (done as f64, total as f64);
+    metrics::describe_gauge!("taskwire_scan_tasks_done", "Tasks that a scan of them has taken in");
+    metrics::describe_gauge!("taskwire_scan_tasks_expected", "Tasks that it will take in");
     metrics::gauge!("taskwire_scan_tasks_done", "scan" => scan).set(done);
-    metrics::gauge!("taskwire_scan_tasks_total", "scan" => scan).set(total);
+    metrics::gauge!("taskwire_scan_tasks_expected", "scan" => scan).set(total);
 }
 
 /// Commands that put whole documents by `_id`, a thousand each.

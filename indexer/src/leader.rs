@@ -8,6 +8,7 @@ use backoff::ExponentialBackoffBuilder;
 use backoff::backoff::Backoff;
 use bson::Timestamp;
 use taskwire::config::{IndexerSettings, OnGap};
+use taskwire::model::EventKind;
 use taskwire::store::{ServerClock, Store};
 use taskwire::telemetry::{Readiness, StatusBoard};
 use tokio_util::sync::CancellationToken;
@@ -70,6 +71,7 @@ enum Next {
 impl Leader {
     /// Leads whenever it can, until stopped.
     pub async fn run(self, stop: CancellationToken) {
+        begin_counters();
         let mut pause = ExponentialBackoffBuilder::new()
             .with_initial_interval(Duration::from_millis(100))
             .with_max_interval(Duration::from_secs(10))
@@ -290,6 +292,23 @@ impl Leader {
         );
         gap.keep_open(&self.store).await?;
         Ok(TermEnd::Trouble { reason: text, next: Next::Recover(reason), grave: true })
+    }
+}
+
+/// Begins each counter of the stream at 0: of one that first appears as 1, no increase is ever seen.
+fn begin_counters() {
+    use metrics::{counter, describe_counter, describe_gauge};
+    describe_gauge!("taskwire_watcher_leader", "1 while this process leads, else 0");
+    describe_counter!("taskwire_changes_read_total", "Changes that the stream brought");
+    describe_counter!("taskwire_events_derived_total", "Events recorded");
+    describe_counter!("taskwire_gaps_recovered_total", "Gaps in the stream whose differences were told");
+    describe_counter!("taskwire_events_removed_total", "Events that were kept long enough");
+    describe_counter!("taskwire_quarantined_changes_total", "Changes put aside because they could not be understood");
+    for kind in EventKind::ALL {
+        counter!("taskwire_events_derived_total", "event_type" => kind.name()).increment(0);
+    }
+    for name in ["taskwire_changes_read_total", "taskwire_gaps_recovered_total", "taskwire_quarantined_changes_total"] {
+        counter!(name).increment(0);
     }
 }
 

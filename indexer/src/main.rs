@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use taskwire::client::ClientError;
 use taskwire::config::{IndexerSettings, LogFormat, Source};
+use taskwire::healthcheck::{self, Question};
 use taskwire::model::DocId;
 use taskwire::shutdown;
 use taskwire::store::{ServerClock, Store, connect, prepare};
@@ -43,6 +44,14 @@ enum Command {
     Watch(shadow::Args),
     /// Dispatch only: deliver what is queued, derive nothing.
     Dispatch(drain::Args),
+    /// Ask the process that listens at TASKWIRE_INDEXER_LISTEN whether it serves; exit 0 if it does, else 1, with one line that
+    /// says why.
+    Healthcheck {
+        /// Ask whether it is ready (/readyz): it tails, stands by, or dispatches. A first start's scan, or MongoDB's absence, is
+        /// not.
+        #[arg(long)]
+        ready: bool,
+    },
     #[command(flatten)]
     Operator(commands::Command),
 }
@@ -82,7 +91,27 @@ fn main() -> ExitCode {
         Command::Watch(_) => start(&runtime, Work::Watch),
         Command::Dispatch(drain::Args { group: Some(group), once: true, json }) => drain_once(&runtime, &group, json),
         Command::Dispatch(args) => start(&runtime, Work::Dispatch(args.group.as_deref().map(DocId::parse))),
+        Command::Healthcheck { ready } => {
+            runtime.block_on(health(if ready { Question::Ready } else { Question::Serves }))
+        }
         Command::Operator(command) => operate(&runtime, command),
+    }
+}
+
+async fn health(question: Question) -> ExitCode {
+    let listen = match Source::load().and_then(|source| IndexerSettings::read_listen(&source)) {
+        Ok(listen) => listen,
+        Err(error) => return end(Err(error.into())),
+    };
+    match healthcheck::ask(listen, question).await {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(unhealthy) => {
+            eprintln!("taskwire-indexer: {unhealthy}");
+            ExitCode::FAILURE
+        }
     }
 }
 

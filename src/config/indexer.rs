@@ -130,7 +130,7 @@ impl IndexerSettings {
         let max_in_flight_per_webhook = count("max_in_flight_per_webhook", 64, 1000)?;
         Ok(Self {
             common: CommonSettings::read(source)?,
-            listen: source.listen("indexer_listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)))?,
+            listen: Self::read_listen(source)?,
             actor_wait: source.millis("actor_wait_ms", 100, 0..=10_000)?,
             batch_max: count("batch_max", 1000, 5000)?,
             lease: source.millis("lease_ms", 3000, 500..=60_000)?,
@@ -155,6 +155,14 @@ impl IndexerSettings {
             retention: Retention::read(source)?,
             client: ClientSettings { idle_per_target: max_in_flight_per_webhook, ..ClientSettings::read(source)? },
         })
+    }
+
+    /// Reads `TASKWIRE_INDEXER_LISTEN` alone.
+    ///
+    /// # Errors
+    /// A [`SettingError`] naming the variable.
+    pub fn read_listen(source: &Source) -> Result<SocketAddr, SettingError> {
+        source.listen("indexer_listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)))
     }
 }
 

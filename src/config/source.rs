@@ -1,5 +1,6 @@
 //! Where settings come from, and how one is read.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -37,14 +38,20 @@ pub enum SettingError {
     File(String),
 }
 
-/// The environment and `taskwire.toml`, merged.
-pub struct Source(config::Config);
+/// Settings that hold a secret. Each may be given as a file instead: the same name with `_FILE` is its path.
+const FROM_FILES: [&str; 4] = ["master_key", "jwt_secret", "mongodb_uri", "egress_proxy"];
+
+/// The environment and `taskwire.toml`, merged, and the files of secrets that they name.
+pub struct Source {
+    settings: config::Config,
+    from_files: BTreeMap<&'static str, String>,
+}
 
 impl Source {
-    /// Reads `taskwire.toml` (if it is there) and the environment.
+    /// Reads `taskwire.toml` (if it is there), the environment, and the files of secrets that they name.
     ///
     /// # Errors
-    /// [`SettingError::File`] if the file is no TOML.
+    /// [`SettingError::File`] if the file is no TOML, [`SettingError::Wrong`] for a secret's file.
     pub fn load() -> Result<Self, SettingError> {
         check_form(std::fs::read_to_string(FILE).ok().as_deref())?;
         let file = config::File::new(FILE, config::FileFormat::Toml).required(false);
@@ -57,7 +64,7 @@ impl Source {
     /// Settings from pairs of key (lower case, without prefix) and value, for tests and embedding programs.
     ///
     /// # Errors
-    /// [`SettingError::File`] if a key is no valid path.
+    /// [`SettingError::File`] if a key is no valid path, [`SettingError::Wrong`] for a secret's file.
     pub fn from_pairs(pairs: &[(&str, &str)]) -> Result<Self, SettingError> {
         let mut builder = config::Config::builder();
         for (key, value) in pairs {
@@ -69,13 +76,40 @@ impl Source {
     fn build(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<Self, SettingError> {
         // The file's syntax errors span lines; a setting's message is one.
         let one_line = |error: config::ConfigError| SettingError::File(error.to_string().replace('\n', " "));
-        builder.build().map(Self).map_err(one_line)
+        let mut source = Self { settings: builder.build().map_err(one_line)?, from_files: BTreeMap::new() };
+        for key in FROM_FILES {
+            if let Some(secret) = source.read_file(key)? {
+                source.from_files.insert(key, secret);
+            }
+        }
+        Ok(source)
+    }
+
+    /// The text of the file that `key` with `_file` names, if it is set. No message shows anything of it.
+    fn read_file(&self, key: &str) -> Result<Option<String>, SettingError> {
+        let file_key = format!("{key}_file");
+        let takes = format!("the path of a file that holds what {} takes", variable(key));
+        let Some(path) = self.text(&file_key) else { return Ok(None) };
+        if self.text(key).is_some() {
+            return Err(wrong(
+                &file_key,
+                format!("{} is set as well", variable(key)),
+                &format!("{takes}, instead of it"),
+            ));
+        }
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| wrong(&file_key, format!("{path} cannot be read: {error}"), &takes))?;
+        match text.trim() {
+            "" => Err(wrong(&file_key, format!("{path} is empty"), &takes)),
+            secret => Ok(Some(secret.to_owned())),
+        }
     }
 
     /// The text of `key`; empty counts as not set.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<String> {
-        self.0.get_string(key).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        let text = self.from_files.get(key).cloned().or_else(|| self.settings.get_string(key).ok())?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
     /// The text of `key`, or `default`.
@@ -186,5 +220,62 @@ mod tests {
             let error = check_form(Some(bad)).unwrap_err().to_string();
             assert!(error.contains("line 2") && !error.contains("private"), "{error}");
         }
+    }
+
+    /// A file of this text, removed when dropped.
+    struct Secret(std::path::PathBuf);
+
+    impl Secret {
+        fn new(name: &str, text: &[u8]) -> Self {
+            let path = std::env::temp_dir().join(format!("taskwire-{}-{name}", std::process::id()));
+            std::fs::write(&path, text).unwrap();
+            Self(path)
+        }
+
+        fn path(&self) -> &str {
+            self.0.to_str().unwrap()
+        }
+    }
+
+    impl Drop for Secret {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn refused(pairs: &[(&str, &str)]) -> String {
+        Source::from_pairs(pairs).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_secret_is_read_from_the_file_that_its_file_setting_names() {
+        let file = Secret::new("whole", b"  of thirty-two bytes\n");
+        for key in FROM_FILES {
+            let source = Source::from_pairs(&[(&format!("{key}_file"), file.path())]).unwrap();
+            assert_eq!(source.text(key).as_deref(), Some("of thirty-two bytes"), "{key}");
+        }
+        let source = Source::from_pairs(&[("database_file", file.path())]).unwrap();
+        assert_eq!(source.text("database"), None, "what is no secret has no file");
+    }
+
+    #[test]
+    fn a_secret_given_twice_is_refused_and_so_is_a_file_that_gives_none() {
+        let file = Secret::new("twice", b"from-the-file");
+        let twice = refused(&[("master_key", "from-the-environment"), ("master_key_file", file.path())]);
+        assert_eq!(
+            twice,
+            "TASKWIRE_MASTER_KEY_FILE is wrong (TASKWIRE_MASTER_KEY is set as well): it takes the path of a file that holds \
+             what TASKWIRE_MASTER_KEY takes, instead of it"
+        );
+        let gone = refused(&[("jwt_secret_file", "/nowhere/at/all")]);
+        assert!(gone.starts_with("TASKWIRE_JWT_SECRET_FILE is wrong (/nowhere/at/all cannot be read: "), "{gone}");
+        let empty = Secret::new("empty", b" \n");
+        let none = refused(&[("mongodb_uri_file", empty.path())]);
+        assert!(none.starts_with("TASKWIRE_MONGODB_URI_FILE is wrong (") && none.contains(" is empty)"), "{none}");
+        let bytes = Secret::new("bytes", b"\xff\xfe");
+        assert!(refused(&[("master_key_file", bytes.path())]).contains("cannot be read"));
+        // An empty value counts as not set.
+        assert!(Source::from_pairs(&[("master_key", ""), ("master_key_file", file.path())]).is_ok());
+        assert!(Source::from_pairs(&[("master_key", "x"), ("master_key_file", "")]).is_ok());
     }
 }

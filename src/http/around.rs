@@ -64,6 +64,12 @@ fn trace_of(trace: Caller, method: &Method, route: &str, id: &str, response: &Re
     trace.answered(took, attributes, status.is_server_error().then(|| format!("HTTP {}", status.as_u16())));
 }
 
+/// Says what this file counts.
+pub(super) fn describe_metrics() {
+    metrics::describe_counter!("taskwire_api_requests_total", "Requests answered, by route and status");
+    metrics::describe_histogram!("taskwire_api_request_duration_seconds", "From a request's head to its answer");
+}
+
 fn told(method: &Method, route: String, response: &Response, took: Duration) {
     let status = response.status().as_u16();
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

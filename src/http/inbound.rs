@@ -60,6 +60,25 @@ pub struct Desk {
     rates: Rates,
 }
 
+/// Begins each outcome's counter at 0: of one that first appears as 1, no increase is ever seen.
+fn begin_counters() {
+    metrics::describe_counter!("taskwire_inbound_requests_total", "Inbound calls, by what became of them");
+    let refused = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::NOT_FOUND,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        StatusCode::CONFLICT,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::INTERNAL_SERVER_ERROR,
+    ];
+    for name in Outcome::ALL.map(Outcome::name).into_iter().chain(refused.map(refusal)) {
+        metrics::counter!("taskwire_inbound_requests_total", "outcome" => name).increment(0);
+    }
+}
+
 impl Desk {
     /// A desk where nobody has been yet.
     ///
@@ -71,6 +90,7 @@ impl Desk {
             why: why.to_string(),
             takes: "the base64 of 32 bytes".to_owned(),
         })?;
+        begin_counters();
         Ok(Self {
             trusted_proxies: settings.trusted_proxies.clone(),
             decoy,

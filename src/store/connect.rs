@@ -104,6 +104,7 @@ pub async fn connect(settings: &MongoSettings, program: &str) -> Result<Store, C
     options.write_concern = Some(WriteConcern::majority());
     options.read_concern = Some(ReadConcern::majority());
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(mongodb::options::ReadPreference::Primary));
+    options.cmap_event_handler = Some(super::pool::metered());
     let client = Client::with_options(options.clone()).map_err(|error| ConnectError::BadUri(describe(&error)))?;
     let db = client.database(&settings.database);
     match check_server(&db).await {
@@ -151,6 +152,7 @@ async fn look_closer(options: ClientOptions, why: String) -> ConnectError {
     let wanted = options.repl_set_name.clone();
     for host in options.hosts.clone() {
         let mut direct = options.clone();
+        direct.cmap_event_handler = None;
         direct.hosts = vec![host];
         direct.repl_set_name = None;
         direct.load_balanced = None;

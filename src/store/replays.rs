@@ -9,7 +9,7 @@ use mongodb::error::Result;
 use mongodb::options::{Hint, ReturnDocument};
 
 use super::task_events::{self, Filter as Events};
-use super::{Store, Verdict, deliveries, in_transaction, names};
+use super::{Store, Verdict, deliveries, in_transaction, names, parcels};
 use crate::model::{AuditEntry, DeliveryId, DocId, EventId, Replay, ReplayState, Selection, Webhook};
 
 /// How long a read may take.

@@ -7,6 +7,8 @@ use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 
+use super::process;
+
 /// Whether a process can do its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
@@ -69,7 +71,13 @@ fn readyz(board: &StatusBoard) -> Response {
 
 fn scrape(metrics: &PrometheusHandle) -> Response {
     const TEXT_FORMAT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(header::CONTENT_TYPE, TEXT_FORMAT)], metrics.render()).into_response()
+    let text = without_unknown(&metrics.render()) + &process::render();
+    ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response()
+}
+
+/// Leaves out gauges that are [`super::UNKNOWN`]: no sample says so more clearly than one that is no number.
+fn without_unknown(text: &str) -> String {
+    text.split_inclusive('\n').filter(|line| line.starts_with('#') || !line.ends_with(" NaN\n")).collect()
 }
 
 /// Text that no cache keeps.
@@ -120,5 +128,18 @@ mod tests {
         let router = status_routes(StatusBoard::not_ready("x"), recorder.handle());
         metrics::with_local_recorder(&recorder, || metrics::counter!("taskwire_changes_read_total").increment(3));
         assert!(ask(&router, "/metrics").await.1.contains("taskwire_changes_read_total 3"));
+    }
+
+    #[tokio::test]
+    async fn a_gauge_that_is_unknown_is_absent_until_it_is_known_again() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let router = status_routes(StatusBoard::not_ready("x"), recorder.handle());
+        let set =
+            |value: f64| metrics::with_local_recorder(&recorder, || metrics::gauge!("lag", "of" => "a").set(value));
+        for (value, shown) in [(7.0, true), (crate::telemetry::UNKNOWN, false), (0.0, true)] {
+            set(value);
+            let text = ask(&router, "/metrics").await.1;
+            assert_eq!(text.lines().any(|line| line.starts_with("lag{")), shown, "{value}: {text}");
+        }
     }
 }

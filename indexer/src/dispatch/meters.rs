@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use bson::{DateTime, Document, doc};
 use metrics::{Counter, Histogram};
-use taskwire::model::EventKind;
+use taskwire::model::{DisabledReason, EventKind};
 use taskwire::store::{ServerClock, Store, names};
 
-/// How often the queue is counted, at least.
+/// How often the queue is counted, where that is quick.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
 
-/// Counting takes at most this part of the time.
+/// How often at least, however long it takes.
+const COUNT_SELDOM: Duration = Duration::from_secs(120);
+
+/// Counting takes at most this part of the time, as far as that allows.
 const COUNT_SHARE: u32 = 100;
 
 /// Counts go no further than this.
@@ -126,21 +129,37 @@ impl Meters {
 
     /// Keeps the gauges of the queue up to date, and the clock calibrated, until dropped.
     pub(crate) async fn watch_queue(&self, store: &Store, clock: &ServerClock) {
-        let mut next_count = tokio::time::Instant::now();
+        tokio::join!(self.tell_age(clock), count_often(store, clock));
+    }
+
+    async fn tell_age(&self, clock: &ServerClock) {
         loop {
             let age = self.oldest_due().map_or(0, |due| clock.now().timestamp_millis() - due.timestamp_millis());
             #[allow(clippy::cast_precision_loss, reason = "milliseconds of ages that occur")]
             metrics::gauge!("taskwire_queue_oldest_age_seconds").set(age.max(0) as f64 / 1000.0);
-            let began = tokio::time::Instant::now();
-            if began >= next_count {
-                if let Err(error) = count_queue(store, clock).await {
-                    tracing::debug!(error = taskwire::store::describe(&error), "the queue could not be counted");
-                }
-                next_count = began + COUNT_EVERY.max(began.elapsed() * COUNT_SHARE);
-            }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
+}
+
+async fn count_often(store: &Store, clock: &ServerClock) {
+    loop {
+        let began = tokio::time::Instant::now();
+        let pause = match count_queue(store, clock).await {
+            Ok(()) => pause_after(began.elapsed()),
+            Err(error) => {
+                tracing::debug!(error = taskwire::store::describe(&error), "the queue could not be counted");
+                COUNT_EVERY
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// How long after a count that took so long the next one comes. One that a database in trouble held up tells nothing of the
+/// queue's length.
+fn pause_after(took: Duration) -> Duration {
+    (took * COUNT_SHARE).clamp(COUNT_EVERY, COUNT_SELDOM)
 }
 
 /// Counts open and dead rows over the partial indexes that hold only those.
@@ -173,4 +192,22 @@ fn describe() {
     gauge!("taskwire_webhooks_failing", "Live webhooks whose last attempt failed, at most 10000");
     gauge!("taskwire_dispatch_paused", "Pauses that operators have set and not ended");
     gauge!("taskwire_dead_letters", "Deliveries given up and neither replayed nor removed, at most 2000000");
+    counter!("taskwire_webhooks_disabled_total", "Webhooks that this process disabled");
+    // Begun at 0: of a counter that first appears as 1, no increase is ever seen.
+    for reason in [DisabledReason::Gone, DisabledReason::FailingFor5Days] {
+        metrics::counter!("taskwire_webhooks_disabled_total", "reason" => reason.to_string()).increment(0);
+    }
+    metrics::counter!("taskwire_delivery_leases_lost_total").increment(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_queue_is_counted_less_often_and_a_count_that_was_held_up_does_not_put_the_next_one_off_for_long() {
+        assert_eq!(pause_after(Duration::from_millis(3)), COUNT_EVERY);
+        assert_eq!(pause_after(Duration::from_millis(600)), Duration::from_secs(60));
+        assert_eq!(pause_after(Duration::from_secs(20)), COUNT_SELDOM);
+    }
 }

@@ -39,6 +39,9 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub(super) const ALL: [Self; 5] = [Self::Created, Self::Updated, Self::Unchanged, Self::Replayed, Self::Read];
+
     /// Its label.
     pub(super) const fn name(self) -> &'static str {
         match self {

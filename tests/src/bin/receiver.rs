@@ -2,10 +2,12 @@
 //! on any path gives its totals as JSON.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Parser;
+use taskwire::healthcheck::{self, Question};
 use taskwire_tests::receiver::Receiver;
 
 /// Takes deliveries, verifies and prints them.
@@ -18,15 +20,38 @@ struct Arguments {
     #[arg(long, default_value = "/hook")]
     path: String,
     /// The webhook's secret; two, separated by a comma, while a rotation is open.
-    #[arg(long, env = "RECEIVER_SECRET", hide_env_values = true)]
-    secret: String,
+    #[arg(long, env = "RECEIVER_SECRET", hide_env_values = true, required_unless_present_any = ["secret_file", "healthcheck"])]
+    secret: Option<String>,
+    /// A file that holds it instead.
+    #[arg(long, env = "RECEIVER_SECRET_FILE", conflicts_with = "secret")]
+    secret_file: Option<PathBuf>,
+    /// Ask the receiver that listens there whether it serves, and end: exit 0 if it does.
+    #[arg(long)]
+    healthcheck: bool,
+}
+
+impl Arguments {
+    fn secrets(&self) -> Result<String> {
+        match (&self.secret, &self.secret_file) {
+            (Some(secret), _) => Ok(secret.clone()),
+            (None, Some(file)) => {
+                std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
+            }
+            (None, None) => bail!("RECEIVER_SECRET or RECEIVER_SECRET_FILE must be set"),
+        }
+    }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if arguments.healthcheck {
+        println!("{}", healthcheck::ask(arguments.listen, Question::Serves).await?);
+        return Ok(());
+    }
+    let secrets = arguments.secrets()?;
     let receiver = Receiver::listen(arguments.listen).await?;
-    for secret in arguments.secret.split(',') {
+    for secret in secrets.split(',') {
         receiver.add_secret(&arguments.path, secret.trim());
     }
     println!("listening on {}", receiver.url(&arguments.path));
