@@ -7,8 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use bson::{Bson, Document, doc};
 use mongodb::Client;
+use mongodb::options::{ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 use serde_json::json;
-use taskwire::store::names;
+use taskwire::config::MongoSettings;
+use taskwire::store::{connect, names};
 use taskwire_tests::expected::Actors;
 use taskwire_tests::mongo::{Mongo, MongoOptions};
 use taskwire_tests::process::{Launch, Ran};
@@ -212,6 +214,18 @@ async fn both_programs_and_every_command_work_as_a_user_of_the_readmes_role() ->
         assert_eq!(process.stop(SOON).await?, Some(0));
         refused_nothing(&process.log())?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn reads_and_writes_are_a_majoritys_whatever_the_connection_string_says() -> Result<()> {
+    let db = Db::fresh().await?;
+    let uri = format!("{}&w=1&readConcernLevel=local&readPreference=secondary", db.uri());
+    let store = connect(&MongoSettings { uri, database: db.name().to_owned() }, "taskwire-tests").await?;
+    assert_eq!(store.db.write_concern(), Some(&WriteConcern::majority()));
+    assert_eq!(store.db.read_concern(), Some(&ReadConcern::majority()));
+    let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+    assert_eq!(store.db.selection_criteria(), Some(&primary));
     Ok(())
 }
 
