@@ -2,6 +2,9 @@ import { join } from "node:path";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import type { Stack } from "./stack";
 
+/** The long forms too. */
+export const full = process.env.TASKWIRE_E2E_FULL !== undefined;
+
 export const launch = (): Promise<Browser> =>
   chromium.launch({
     executablePath: process.env.TASKWIRE_CHROMIUM ?? "/usr/bin/chromium",
