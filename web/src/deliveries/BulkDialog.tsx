@@ -30,6 +30,7 @@ type Props = { kind: BulkKind; webhook: Webhook; onClose: () => void };
 export function BulkDialog({ kind, webhook, onClose }: Props) {
   const t = useT();
   const client = useQueryClient();
+  const { task } = useSearch({ from: "/webhooks/$webhookId" });
   const initial = useInitial(kind, webhook);
   const [selection, setSelection] = useState<Selection>(initial);
   const [started, setStarted] = useState<Started | null>(null);
@@ -49,6 +50,7 @@ export function BulkDialog({ kind, webhook, onClose }: Props) {
   const change = (part: Partial<Selection>) => {
     setSelection((before) => ({ ...before, ...part }));
     count.reset();
+    start.reset();
   };
   const found = count.data?.count;
   const error = start.error ?? count.error;
@@ -70,6 +72,11 @@ export function BulkDialog({ kind, webhook, onClose }: Props) {
         ) : (
           <>
             <Fields kind={kind} selection={selection} onChange={change} />
+            {kind === "replay" && task !== undefined ? (
+              <Alert color="yellow" icon={<Icon name="alert" />}>
+                {t("bulk.replay.everyTask")}
+              </Alert>
+            ) : null}
             {error ? <Failure error={error} /> : null}
             {found === undefined ? null : (
               <Alert color={found === 0 ? "gray" : "wire"} role="status" icon={<Icon name="list" />}>
@@ -111,7 +118,7 @@ function useInitial(kind: BulkKind, webhook: Webhook): Selection {
   return {
     status: search.status === "delivered" ? "delivered" : "dead-letter",
     eventTypes: search.eventType ? [search.eventType] : undefined,
-    since: sinceOf(search.since, Date.now()),
+    since: sinceOf(search.since),
     until: search.until,
   };
 }

@@ -1,8 +1,9 @@
 import { Button, Group, Modal, Text, TextInput } from "@mantine/core";
 import { createContext, type FormEvent, type ReactNode, useCallback, useContext, useState } from "react";
 import { useT } from "../i18n";
+import { isolated } from "../i18n/format";
 
-type Question = {
+export type Question = {
   title: string;
   text: string;
   yes: string;
@@ -46,6 +47,7 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
         opened={opened}
         onClose={() => answer(false)}
         title={asked?.title}
+        styles={{ title: { overflowWrap: "anywhere", minWidth: 0 } }}
         closeButtonProps={{ "aria-label": t("common.close") }}
         zIndex={400}
       >
@@ -54,7 +56,7 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
           {asked?.type ? (
             <TextInput
               mt="md"
-              label={t("common.typeName", { name: asked.type })}
+              label={t("common.typeName", { name: isolated(asked.type) })}
               value={typed}
               onChange={(event) => setTyped(event.currentTarget.value)}
               autoComplete="off"

@@ -24,9 +24,19 @@ import { WebhookMenu } from "./WebhookMenu";
 
 export function WebhookPage() {
   const { webhookId } = useParams({ from: "/webhooks/$webhookId" });
+  const t = useT();
   const webhook = useQuery(queries.webhook(webhookId));
   if (isStatus(webhook.error, 404) && !webhook.data) return <NotFound />;
-  return <Loaded of={webhook}>{(found) => <Shown key={webhookId} found={found} />}</Loaded>;
+  return (
+    <>
+      {isStatus(webhook.error, 404) ? (
+        <Alert color="red" mb="md" icon={<Icon name="alert" />} role="alert">
+          {t("webhooks.goneMeanwhile")}
+        </Alert>
+      ) : null}
+      <Loaded of={webhook}>{(found) => <Shown key={webhookId} found={found} />}</Loaded>
+    </>
+  );
 }
 
 function Shown({ found }: { found: Versioned<Webhook> }) {
