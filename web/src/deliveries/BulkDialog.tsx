@@ -12,7 +12,7 @@ import {
 } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { api } from "../api/calls";
 import { queries } from "../api/queries";
 import { EVENT_TYPES, type EventType, type Selection, type Started, type Webhook } from "../api/types";
@@ -182,6 +182,10 @@ function Progression({ webhook, started, onClose }: { webhook: Webhook; started:
     onSettled: () => client.invalidateQueries({ queryKey: ["replay", webhook.id, id] }),
   });
   const { data } = replay;
+  const ended = data !== undefined && data.status !== "running";
+  useEffect(() => {
+    if (ended) void client.invalidateQueries({ queryKey: ["deliveries", webhook.id] });
+  }, [ended, client, webhook.id]);
   const over = data ? data.done + data.skipped : 0;
   const running = data?.status === "running";
   return (

@@ -26,11 +26,11 @@ type Props<T> = {
 
 /** A log, newest first, or what stands in its place: announces what is new, and goes back in time when asked. */
 export function LiveRows<T>({ of, label, newsLabel, head, empty, noMatch, ...rows }: Props<T>) {
-  const { list, news, showNews } = of;
+  const { list, news, gone, showNews } = of;
   return (
     <Box className="surface" style={{ overflow: "hidden" }}>
       {head}
-      <NewsBar news={news} onShow={showNews} label={newsLabel} />
+      <NewsBar news={news} gone={gone} onShow={showNews} label={newsLabel} />
       {list.isPending ? (
         <Waiting />
       ) : list.error && of.rows.length === 0 ? (

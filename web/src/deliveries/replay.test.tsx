@@ -136,6 +136,20 @@ describe("the list of deliveries", () => {
     expect(await within(older).findByText("Delivered", undefined, { timeout: 8_000 })).toBeVisible();
   }, 15_000);
 
+  test("says when rows no longer fit the filter, and drops them only when told to", async () => {
+    let there = [dead];
+    answer("get", "/webhooks", () => ({ items: [hook], nextCursor: null }));
+    answer("get", "/webhooks/:id", () => HttpResponse.json(hook, { headers: { etag: '"1"' } }));
+    answer("get", "/webhooks/:id/deliveries", () => ({ items: there, nextCursor: null }));
+    const { user } = show(`${path}?status=dead-letter`);
+    await screen.findByLabelText("Select delivery dlv_1");
+    there = [];
+    const refresh = await screen.findByRole("button", { name: "1 no longer matches: refresh" }, { timeout: 8_000 });
+    expect(screen.getByLabelText("Select delivery dlv_1")).toBeVisible();
+    await user.click(refresh);
+    expect(await screen.findByText("Nothing matches")).toBeVisible();
+  }, 15_000);
+
   test("announces new rows and moves only when told to", async () => {
     const rows = [done];
     answer("get", "/webhooks", () => ({ items: [hook], nextCursor: null }));

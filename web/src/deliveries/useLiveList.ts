@@ -69,6 +69,14 @@ export function useLiveList<T>({ key, fetchPage, idOf, isOpen, every = 3_000 }: 
     return { count, isAll: end === -1 && newest.data?.nextCursor != null };
   }, [shown, newest.data, idOf]);
 
+  // Rows that no longer fit the filter keep their places too, until the list is asked for anew.
+  const gone = useMemo(() => {
+    if (!newest.data || newest.dataUpdatedAt < list.dataUpdatedAt) return 0;
+    const isWhole = newest.data.nextCursor === null;
+    const end = isWhole ? shown.length : shown.findLastIndex((row) => fresh.has(idOf(row)));
+    return shown.slice(0, Math.max(0, end)).filter((row) => !fresh.has(idOf(row))).length;
+  }, [shown, fresh, newest.data, newest.dataUpdatedAt, list.dataUpdatedAt, idOf]);
+
   // They are here already: nothing is asked again, and the rows do not give way to a wait.
   const showNews = () => {
     if (!newest.data) return;
@@ -81,7 +89,7 @@ export function useLiveList<T>({ key, fetchPage, idOf, isOpen, every = 3_000 }: 
   useEffect(() => {
     if (first) showNews();
   }, [first]);
-  return { list, rows, news, showNews };
+  return { list, rows, news, gone, showNews };
 }
 
 /** The same rows in the same places, as they are now. */

@@ -23,6 +23,8 @@ const en = {
     older: "Show older",
     clearFilters: "Clear filters",
     noMatch: "Nothing matches",
+    gone_one: "{{count}} no longer matches: refresh",
+    gone_other: "{{count}} no longer match: refresh",
     typeName: "Type “{{name}}” to confirm",
   },
   session: {

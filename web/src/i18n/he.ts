@@ -24,6 +24,8 @@ const he: typeof en = {
     older: "הצגת ישנים יותר",
     clearFilters: "ניקוי המסננים",
     noMatch: "אין התאמות",
+    gone_one: "שורה אחת כבר אינה תואמת: רענון",
+    gone_other: "{{count}} שורות כבר אינן תואמות: רענון",
     typeName: "לאישור, הקלידו „{{name}}”",
   },
   session: {

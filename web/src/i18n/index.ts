@@ -24,13 +24,27 @@ const TEXTS = { en: () => import("./en"), he: () => import("./he") } satisfies R
 /** `he-IL`, `iw` and the like are Hebrew; whatever else there is no translation for is English. */
 export const languageOf = (locale: string): Language => (/^(he|iw)\b/i.test(locale) ? "he" : "en");
 
+/** Hebrew has a number of its own for two; these texts say of two what they say of many. */
+const withTwo = (texts: object): object =>
+  Object.fromEntries(
+    Object.entries(texts).flatMap(([key, text]): [string, unknown][] => {
+      if (typeof text !== "string") return [[key, withTwo(text)]];
+      return key.endsWith("_other")
+        ? [
+            [key, text],
+            [key.replace("_other", "_two"), text],
+          ]
+        : [[key, text]];
+    }),
+  );
+
 /** Throws `Unreachable` where the texts cannot be loaded; the language is then what it was. */
 export async function setLanguage(language: Language) {
   if (!i18next.hasResourceBundle(language, "translation")) {
     const texts = await TEXTS[language]().catch(() => {
       throw new Unreachable();
     });
-    i18next.addResourceBundle(language, "translation", texts.default);
+    i18next.addResourceBundle(language, "translation", withTwo(texts.default));
   }
   await i18next.changeLanguage(language);
   document.documentElement.lang = language;
