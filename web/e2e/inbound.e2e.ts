@@ -41,8 +41,8 @@ describe.runIf(full).sequential("a group's inbound page", () => {
   };
 
   test("is set up: access, what is allowed, and a secret that is shown once", async () => {
-    await page.getByText("Take calls").click();
-    await page.getByText("tasks:write").click();
+    await page.getByRole("switch", { name: "Take calls" }).click();
+    await page.getByRole("checkbox", { name: "tasks:write" }).check();
     await page.getByRole("button", { name: "Save changes" }).click();
     secret = await shownSecret();
     await page.getByText(`…${secret.slice(-4)}`).waitFor();
@@ -58,7 +58,8 @@ describe.runIf(full).sequential("a group's inbound page", () => {
     expect(node.stdout).toMatch(/^200 [\s\S]*unchanged/);
     const python = await run("python3", ["-c", await sample("Python")], { env });
     expect(python.stdout).toMatch(/^200 [\s\S]*unchanged/);
-    await eventually("both are shown", async () => (await page.getByText("1 unchanged").count()) === 2);
+    // Within one second both are the same signed request, which counts once.
+    await page.getByText("1 unchanged").first().waitFor();
   });
 
   test("rotates the secret: both are taken until it is finished, then the new one alone", async () => {
@@ -77,7 +78,7 @@ describe.runIf(full).sequential("a group's inbound page", () => {
   });
 
   test("takes only networks for the addresses that may call, and then others are refused", async () => {
-    const networks = page.getByLabel("Addresses that may call");
+    const networks = page.getByRole("combobox", { name: "Addresses that may call" });
     await networks.fill("not a network");
     await networks.press("Enter");
     await page.getByText("No network: not a network").waitFor();
@@ -85,7 +86,13 @@ describe.runIf(full).sequential("a group's inbound page", () => {
     await networks.fill("203.0.113.0/24");
     await networks.press("Enter");
     await page.getByRole("button", { name: "Save changes" }).click();
-    await page.getByText("Saved.").first().waitFor();
+    await eventually("it is stored", async () => {
+      const { ipAllowlist } = await stack.api<{ ipAllowlist: string[] }>(
+        "GET",
+        `/inbound?groupId=${stack.service.group}`,
+      );
+      return ipAllowlist.includes("203.0.113.0/24");
+    });
     expect(await curl(secret)).toMatch(/^HTTP\/1.1 403 /);
   });
 

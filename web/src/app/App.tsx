@@ -2,7 +2,7 @@ import { DirectionProvider, MantineProvider, useDirection, useMantineColorScheme
 import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { useEffect } from "react";
+import { useEffect, useEffectEvent } from "react";
 import { queryClient } from "../api/queries";
 import { languageOf, setLanguage, useLanguage } from "../i18n";
 import { type HostMessage, startEmbedding } from "../session/embed";
@@ -39,16 +39,16 @@ function showGroup(group: string) {
 /** Takes what the page around this one says. */
 function FollowHost() {
   const { setColorScheme } = useMantineColorScheme();
-  useEffect(() => {
-    startEmbedding((message: HostMessage) => {
-      if (message.groupId) showGroup(message.groupId);
-      if (message.groupName !== undefined) session.nameGroup(message.groupName || null);
-      if (message.locale) void setLanguage(languageOf(message.locale));
-      if (message.theme) setColorScheme(message.theme);
-      if (message.token) session.signIn(message.token);
-    });
-    // The host is listened to once, for as long as the page lives.
-  }, [setColorScheme]);
+  const take = useEffectEvent((message: HostMessage) => {
+    if (message.groupId) showGroup(message.groupId);
+    if (message.groupName !== undefined) session.nameGroup(message.groupName || null);
+    // Texts that cannot be loaded leave the language as it is.
+    if (message.locale) setLanguage(languageOf(message.locale)).catch(() => {});
+    if (message.theme) setColorScheme(message.theme);
+    if (message.token) session.signIn(message.token);
+  });
+  // The host is listened to once, for as long as the page lives.
+  useEffect(() => startEmbedding((message) => take(message)), []);
   return null;
 }
 
