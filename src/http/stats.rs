@@ -375,13 +375,13 @@ mod tests {
 
     #[test]
     fn a_window_is_a_number_of_hours_or_days() {
-        let read = |text| hours_of(text);
+        let read = |text| hours_of(text, HOURS_MAX);
         assert_eq!(
             [read("24h"), read("7d"), read("1h"), read("90d"), read("2160h")].map(Option::unwrap),
             [24, 168, 1, 2160, 2160]
         );
         for bad in ["", "h", "0h", "91d", "2161h", "1.5h", "-1h", "24", "24m", "1d1h", "99999h", "1é", "é"] {
-            assert_eq!(hours_of(bad), None, "{bad}");
+            assert_eq!(hours_of(bad, HOURS_MAX), None, "{bad}");
         }
     }
 }

@@ -20,6 +20,7 @@ import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { Icon } from "../ui/Icon";
 import { Failure } from "../ui/States";
+import { useOnce } from "../ui/useOnce";
 import { useSayFailure } from "../webhooks/changes";
 import { fromLocalInput, sinceOf, toLocalInput } from "./filter";
 
@@ -47,6 +48,7 @@ export function BulkDialog({ kind, webhook, onClose }: Props) {
       void client.invalidateQueries({ queryKey: ["deliveries", webhook.id] });
     },
   });
+  const begin = useOnce(start);
   const change = (part: Partial<Selection>) => {
     setSelection((before) => ({ ...before, ...part }));
     count.reset();
@@ -88,7 +90,7 @@ export function BulkDialog({ kind, webhook, onClose }: Props) {
                 {t("common.cancel")}
               </Button>
               {found ? (
-                <Button onClick={() => start.mutate()} loading={start.isPending}>
+                <Button onClick={() => begin()} loading={start.isPending}>
                   {t(`bulk.${kind}.go`, { count: found })}
                 </Button>
               ) : (

@@ -1,7 +1,7 @@
 import { Button, Checkbox, Group, Text, VisuallyHidden } from "@mantine/core";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { ColumnDef } from "@tanstack/react-table";
-import { useCallback, useMemo, useState } from "react";
+import { createContext, memo, useCallback, useContext, useMemo, useState } from "react";
 import { api } from "../api/calls";
 import type { Delivery, Webhook } from "../api/types";
 import { useT } from "../i18n";
@@ -44,7 +44,7 @@ export function DeliveriesTab({ webhook, onReplayAll }: { webhook: Webhook; onRe
       }),
     [],
   );
-  const columns = useColumns(selected, toggle);
+  const columns = useColumns(toggle);
   const chosen = live.rows.filter((row) => selected.has(row.id) && isFinished(row));
   const open = (delivery: string | undefined) =>
     navigate({ search: (before) => ({ ...before, delivery }), resetScroll: false });
@@ -58,7 +58,7 @@ export function DeliveriesTab({ webhook, onReplayAll }: { webhook: Webhook; onRe
     </Group>
   );
   return (
-    <>
+    <Selected.Provider value={selected}>
       <LogFilters byStatus />
       <LiveRows
         of={live}
@@ -79,11 +79,30 @@ export function DeliveriesTab({ webhook, onReplayAll }: { webhook: Webhook; onRe
         noMatch={t("deliveries.noMatchDetail")}
       />
       <DeliveryDrawer webhook={webhook} deliveryId={search.delivery} onClose={() => open(undefined)} />
-    </>
+    </Selected.Provider>
   );
 }
 
-function useColumns(selected: ReadonlySet<string>, toggle: (id: string) => void) {
+/** The ticked rows, known to each box by itself: a tick draws one box anew, not all rows. */
+const Selected = createContext<ReadonlySet<string>>(new Set());
+
+type BoxProps = { id: string; disabled: boolean; toggle: (id: string) => void };
+
+const Box = memo(function Box({ id, disabled, toggle, checked }: BoxProps & { checked: boolean }) {
+  const t = useT();
+  return (
+    <Checkbox
+      aria-label={t("deliveries.select", { id })}
+      checked={checked}
+      disabled={disabled}
+      onChange={() => toggle(id)}
+    />
+  );
+});
+
+const SelectBox = (props: BoxProps) => <Box {...props} checked={useContext(Selected).has(props.id)} />;
+
+function useColumns(toggle: (id: string) => void) {
   const t = useT();
   const format = useFormat();
   return useMemo<ColumnDef<Delivery>[]>(
@@ -92,12 +111,7 @@ function useColumns(selected: ReadonlySet<string>, toggle: (id: string) => void)
         id: "select",
         header: () => <VisuallyHidden>{t("deliveries.column.select")}</VisuallyHidden>,
         cell: ({ row: { original } }) => (
-          <Checkbox
-            aria-label={t("deliveries.select", { id: original.id })}
-            checked={selected.has(original.id)}
-            disabled={!isFinished(original)}
-            onChange={() => toggle(original.id)}
-          />
+          <SelectBox id={original.id} disabled={!isFinished(original)} toggle={toggle} />
         ),
         meta: { width: 44, narrow: "drop" },
       },
@@ -147,7 +161,7 @@ function useColumns(selected: ReadonlySet<string>, toggle: (id: string) => void)
         ),
       },
     ],
-    [t, format, selected, toggle],
+    [t, format, toggle],
   );
 }
 

@@ -14,6 +14,7 @@ import { Icon } from "../ui/Icon";
 import { SideDrawer } from "../ui/SideDrawer";
 import { Loaded } from "../ui/States";
 import { Ago, Code, Copy, Fact, Ltr, ShortId } from "../ui/Text";
+import { useOnce } from "../ui/useOnce";
 import { useSayFailure } from "../webhooks/changes";
 import { asCurl, headersOf, pretty } from "./sent";
 
@@ -56,6 +57,7 @@ function Head({ webhook, delivery }: { webhook: Webhook; delivery: DeliveryDetai
       notifications.show({ color: "teal", message: t("deliveries.replayed", { count: 1 }) });
     },
   });
+  const begin = useOnce(replay);
   const open = delivery.status === "queued" || delivery.status === "failed";
   return (
     <>
@@ -74,7 +76,7 @@ function Head({ webhook, delivery }: { webhook: Webhook; delivery: DeliveryDetai
           />
           <Button
             size="xs"
-            onClick={() => replay.mutate()}
+            onClick={() => begin()}
             loading={replay.isPending}
             disabled={open}
             title={open ? t("deliveries.stillOpen") : undefined}

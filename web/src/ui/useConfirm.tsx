@@ -47,7 +47,6 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
         opened={opened}
         onClose={() => answer(false)}
         title={asked?.title}
-        styles={{ title: { overflowWrap: "anywhere", minWidth: 0 } }}
         closeButtonProps={{ "aria-label": t("common.close") }}
         zIndex={400}
       >
