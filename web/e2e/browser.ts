@@ -51,3 +51,7 @@ export async function visit(page: Page, path: string) {
     window.dispatchEvent(new PopStateEvent("popstate"));
   }, `/admin${path}`);
 }
+
+/** Nothing on the page stands for something that is still to come. */
+export const loaded = (page: Page) =>
+  page.waitForFunction(() => document.querySelector('[role="status"][aria-label]') === null);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Document, ObjectId } from "mongodb";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { launch, open, signIn, visit } from "./browser";
+import { launch, loaded, open, signIn, visit } from "./browser";
 import { Sample } from "./sample";
 import { eventually, freePort, Stack } from "./stack";
 
@@ -87,7 +87,7 @@ async function day(webhook: string, busy: number) {
 
 async function shoot(page: Page, name: string, whole = true) {
   await page.mouse.move(640, 5);
-  await page.locator('[role="status"][aria-label]').waitFor({ state: "detached" });
+  await loaded(page);
   await page.waitForTimeout(450);
   await page.screenshot({ path: join(out, `${name}.png`), fullPage: whole });
 }

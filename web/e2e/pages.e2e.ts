@@ -2,7 +2,7 @@ import AxeBuilder from "@axe-core/playwright";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FIRST_LOAD_MAX } from "../bundle.ts";
-import { full, launch, type Opened, open, signIn, visit } from "./browser";
+import { full, launch, loaded, type Opened, open, signIn, visit } from "./browser";
 import { eventually, Stack } from "./stack";
 
 let stack: Stack;
@@ -79,7 +79,7 @@ for (const locale of languages) {
       for (const { name, path, ready } of places) {
         await visit(page, `${path}${path.includes("?") ? "&" : "?"}group=${stack.service.group}`);
         await page.locator(ready).first().waitFor();
-        await page.locator('[role="status"][aria-label]').waitFor({ state: "detached" });
+        await loaded(page);
         expect(await violations(page), name).toEqual([]);
         const overflow = await page.evaluate(
           () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
