@@ -129,6 +129,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(replays::get_one, replays::cancel))
         .routes(routes!(stats::of_webhook))
         .routes(routes!(stats::of_group))
+        .routes(routes!(stats::of_each))
         .routes(routes!(stats::status))
         .routes(routes!(receiver_check::test))
         .routes(routes!(receiver_check::verify))

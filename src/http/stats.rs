@@ -21,6 +21,9 @@ use crate::store::{pauses, standing, stats};
 /// The longest window, in hours: as long as hours are kept.
 const HOURS_MAX: i64 = 90 * 24;
 
+/// The longest window where each webhook's hours are answered: what a group's 100 webhooks have in it fits one answer.
+const HOURS_OF_EACH_MAX: i64 = 7 * 24;
+
 /// A leader that said nothing for so long does not tail.
 const SILENT_MS: i64 = 20_000;
 
@@ -93,6 +96,24 @@ pub(super) struct StatsAnswer {
     by_hour: Vec<HourAnswer>,
 }
 
+/// How the deliveries of one of several webhooks went.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = WebhookStats)]
+pub(super) struct WebhookStatsAnswer {
+    #[schema(example = "65a0000000000000000000b2")]
+    webhook_id: String,
+    stats: StatsAnswer,
+}
+
+/// How the deliveries of a group's webhooks went, each by itself.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WebhookStatsList)]
+pub(super) struct WebhookStatsListAnswer {
+    /// Those that had an attempt in the window, in the order of their ids.
+    items: Vec<WebhookStatsAnswer>,
+}
+
 /// The window to look at.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
@@ -100,6 +121,19 @@ pub(super) struct StatsAnswer {
 pub(super) struct WindowParameter {
     /// So many hours or days, the present hour included: `1h` to `2160h`, `1d` to `90d`.
     #[param(default = "24h", pattern = "^[0-9]{1,4}[hd]$", example = "24h")]
+    window: Option<String>,
+}
+
+/// The group whose webhooks to look at, and the window.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes the parameters; `Query` reads them")]
+pub(super) struct EachParameters {
+    /// The group.
+    #[param(example = "65a0000000000000000000a1")]
+    group_id: String,
+    /// So many hours or days, the present hour included: `1h` to `168h`, `1d` to `7d`.
+    #[param(default = "24h", pattern = "^[0-9]{1,3}[hd]$", example = "24h")]
     window: Option<String>,
 }
 
@@ -113,13 +147,13 @@ pub(super) struct GroupParameter {
     group_id: Option<String>,
 }
 
-fn hours_of(window: &str) -> Option<i64> {
+fn hours_of(window: &str, most: i64) -> Option<i64> {
     let (count, unit) = window.split_at_checked(window.len().checked_sub(1)?)?;
     if count.is_empty() || count.len() > 4 || !count.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
     let hours = count.parse::<i64>().ok()? * if unit == "d" { 24 } else { 1 };
-    (matches!(unit, "h" | "d") && (1..=HOURS_MAX).contains(&hours)).then_some(hours)
+    (matches!(unit, "h" | "d") && (1..=most).contains(&hours)).then_some(hours)
 }
 
 /// A time from one whole hour to the present.
@@ -130,12 +164,13 @@ struct Window {
 }
 
 impl Window {
-    fn read(query: &mut Query, now: DateTime) -> Self {
+    fn read(query: &mut Query, now: DateTime, most: i64) -> Self {
         let text = query.text("window").unwrap_or("24h").to_owned();
-        let hours = match hours_of(&text) {
+        let hours = match hours_of(&text, most) {
             Some(hours) => hours,
             None => {
-                query.fault("window", "is no number of hours or days, such as 24h or 7d; at most 90d".to_owned());
+                let days = most / 24;
+                query.fault("window", format!("is no number of hours or days, such as 24h or 7d; at most {days}d"));
                 1
             }
         };
@@ -143,7 +178,7 @@ impl Window {
         Self { text, since: DateTime::from_millis(since), until: now }
     }
 
-    fn answer(self, found: &[HourOfWebhook]) -> StatsAnswer {
+    fn answer<'a>(&self, found: impl IntoIterator<Item = &'a HourOfWebhook>) -> StatsAnswer {
         let (mut hours, mut all) = (BTreeMap::new(), Counts::default());
         let mut at = self.since.timestamp_millis();
         while at <= self.until.timestamp_millis() {
@@ -165,7 +200,7 @@ impl Window {
             latency_ms: Latency::of(&counts),
         });
         StatsAnswer {
-            window: self.text,
+            window: self.text.clone(),
             since: show_time(self.since),
             until: show_time(self.until),
             attempts: all.successes + all.failures,
@@ -198,7 +233,7 @@ pub(super) async fn of_webhook(
 ) -> ApiResult<Json<StatsAnswer>> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::With).await?;
     let mut query = Query::read(raw.as_deref(), &["window"]);
-    let window = Window::read(&mut query, app.clock.now());
+    let window = Window::read(&mut query, app.clock.now(), HOURS_MAX);
     query.finish()?;
     let found = stats::of_webhook(&app.store, &webhook, window.since).await?;
     Ok(Json(window.answer(&found)))
@@ -221,11 +256,43 @@ pub(super) async fn of_group(
     RawQuery(raw): RawQuery,
 ) -> ApiResult<Json<StatsAnswer>> {
     let mut query = Query::read(raw.as_deref(), &["groupId", "window"]);
-    let window = Window::read(&mut query, app.clock.now());
+    let window = Window::read(&mut query, app.clock.now(), HOURS_MAX);
     query.finish()?;
     let groups = caller.scope(query.text("groupId"))?;
     let found = stats::of_groups(&app.store, &groups, window.since).await?;
     Ok(Json(window.answer(&found)))
+}
+
+/// `GET /api/integrations/stats/webhooks?groupId=`: of each webhook at once, so that a list of them is one request.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/stats/webhooks",
+    operation_id = "getStatsOfWebhooks",
+    tag = "Statistics",
+    summary = "See how each webhook's deliveries went, by hour",
+    description = "Of the webhooks of `groupId`. One that is not named had no attempt in the window.\n\n\
+        Permission: an admin of `groupId`.",
+    params(EachParameters),
+    responses((status = 200, description = "The counts", body = WebhookStatsListAnswer)),
+)]
+pub(super) async fn of_each(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+) -> ApiResult<Json<WebhookStatsListAnswer>> {
+    let mut query = Query::read(raw.as_deref(), &["groupId", "window"]);
+    let window = Window::read(&mut query, app.clock.now(), HOURS_OF_EACH_MAX);
+    let group = caller.only_group(&mut query)?;
+    let found = stats::of_groups(&app.store, &[group], window.since).await?;
+    let mut each = BTreeMap::<_, Vec<_>>::new();
+    for hour in &found {
+        each.entry(hour.webhook_id).or_default().push(hour);
+    }
+    let items = each.into_iter().map(|(webhook, hours)| WebhookStatsAnswer {
+        webhook_id: webhook.to_hex(),
+        stats: window.answer(hours),
+    });
+    Ok(Json(WebhookStatsListAnswer { items: items.collect() }))
 }
 
 /// Whether changes are told as they happen.
@@ -308,13 +375,13 @@ mod tests {
 
     #[test]
     fn a_window_is_a_number_of_hours_or_days() {
-        let read = |text| hours_of(text);
+        let read = |text| hours_of(text, HOURS_MAX);
         assert_eq!(
             [read("24h"), read("7d"), read("1h"), read("90d"), read("2160h")].map(Option::unwrap),
             [24, 168, 1, 2160, 2160]
         );
         for bad in ["", "h", "0h", "91d", "2161h", "1.5h", "-1h", "24", "24m", "1d1h", "99999h", "1é", "é"] {
-            assert_eq!(hours_of(bad), None, "{bad}");
+            assert_eq!(hours_of(bad, HOURS_MAX), None, "{bad}");
         }
     }
 }

@@ -63,6 +63,7 @@ async fn routes(api: &Api) -> Vec<Route> {
         route("GET", format!("{webhook}/stats?window=x"), None, 404, 422),
         route("GET", "/api/integrations/stats".to_owned(), None, 200, 200),
         route("GET", format!("/api/integrations/stats?groupId={group}"), None, 403, 200),
+        route("GET", format!("/api/integrations/stats/webhooks?groupId={group}"), None, 403, 200),
         route("GET", "/api/integrations/status".to_owned(), None, 403, 200),
         // Last: after it the webhook is gone for its admin too.
         route("DELETE", webhook, None, 404, 204),

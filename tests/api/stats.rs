@@ -48,6 +48,15 @@ async fn hours_are_added_up_by_webhook_and_by_group_and_every_hour_of_the_window
     assert_eq!(totals(&group), [13, 12, 1, 1]);
     let of_other_group = api.ask(api.admin_b, "GET", STATS, None).await.expect(200);
     assert_eq!(totals(&of_other_group), [0; 4]);
+    let each = api.admin("GET", &format!("{STATS}/webhooks?groupId={}", api.group_a), None).await.expect(200);
+    let each = each["items"].as_array().unwrap();
+    let named = |at: usize| (each[at]["webhookId"].as_str().unwrap().to_owned(), totals(&each[at]["stats"]));
+    let mut expected = [(id_in(&one).to_hex(), [18, 16, 2, 2]), (id_in(&other).to_hex(), [7, 7, 0, 0])];
+    expected.sort();
+    assert_eq!((each.len(), [named(0), named(1)]), (2, expected));
+    let too_long = format!("{STATS}/webhooks?groupId={}&window=8d", api.group_a);
+    assert_eq!(api.admin("GET", &too_long, None).await.faulty_fields(), ["window"]);
+    assert_eq!(api.admin("GET", &format!("{STATS}/webhooks"), None).await.faulty_fields(), ["groupId"]);
     for bad in ["x", "0h", "91d", "1h;"] {
         assert_eq!(api.admin("GET", &format!("{STATS}?window={bad}"), None).await.faulty_fields(), ["window"]);
     }

@@ -2,6 +2,9 @@ import { join } from "node:path";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import type { Stack } from "./stack";
 
+/** The long forms too. */
+export const full = process.env.TASKWIRE_E2E_FULL !== undefined;
+
 export const launch = (): Promise<Browser> =>
   chromium.launch({
     executablePath: process.env.TASKWIRE_CHROMIUM ?? "/usr/bin/chromium",
@@ -48,3 +51,7 @@ export async function visit(page: Page, path: string) {
     window.dispatchEvent(new PopStateEvent("popstate"));
   }, `/admin${path}`);
 }
+
+/** Nothing on the page stands for something that is still to come. */
+export const loaded = (page: Page) =>
+  page.waitForFunction(() => document.querySelector('[role="status"][aria-label]') === null);

@@ -190,7 +190,7 @@ describe.sequential("a group's admin", () => {
     expect(await remove.isDisabled()).toBe(true);
     await dialog.getByRole("textbox").fill("Typed before");
     await remove.click();
-    await page.getByText("“Typed before” is deleted.").waitFor();
+    await page.getByText(/“\W?Typed before\W?” is deleted\./).waitFor();
     expect(new URL(page.url()).pathname).toBe("/admin/webhooks");
   });
 

@@ -3,25 +3,30 @@ import { join } from "node:path";
 import { type Document, ObjectId } from "mongodb";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { launch, open, signIn, visit } from "./browser";
-import { eventually, Stack } from "./stack";
+import { launch, loaded, open, signIn, visit } from "./browser";
+import { Sample } from "./sample";
+import { eventually, freePort, Stack } from "./stack";
 
 // Pictures of every page in the folder TASKWIRE_LOOK, for people to look at: no test, so its name ends otherwise.
 
 const out = process.env.TASKWIRE_LOOK ?? "";
 let stack: Stack;
 let browser: Browser;
+let sample: Sample;
 let payroll: string;
 let chat: string;
 
 beforeAll(async () => {
   mkdirSync(out, { recursive: true });
-  stack = await Stack.start();
+  const port = await freePort();
+  stack = await Stack.start({ frameAncestors: `http://localhost:${port}` });
   browser = await launch();
   ({ payroll, chat } = await furnish());
+  sample = await Sample.start(stack, port, `${stack.service.group}=Household`);
 });
 afterAll(async () => {
   await browser?.close();
+  sample?.stop();
   await stack?.stop();
 });
 
@@ -82,7 +87,7 @@ async function day(webhook: string, busy: number) {
 
 async function shoot(page: Page, name: string, whole = true) {
   await page.mouse.move(640, 5);
-  await page.locator('[role="status"][aria-label]').waitFor({ state: "detached" });
+  await loaded(page);
   await page.waitForTimeout(450);
   await page.screenshot({ path: join(out, `${name}.png`), fullPage: whole });
 }
@@ -134,3 +139,13 @@ for (const { suffix, locale, colorScheme, width } of looks) {
     expect(complaints).toEqual([]);
   });
 }
+
+test("pictures the sample application of the docs", async () => {
+  const { page, complaints } = await open(browser);
+  await page.goto(sample.url);
+  const frame = page.frameLocator("iframe");
+  await frame.getByRole("link", { name: "Webhooks", exact: true }).click();
+  await frame.locator("tbody tr").first().waitFor();
+  await shoot(page, "embedded");
+  expect(complaints).toEqual([]);
+});

@@ -2,7 +2,16 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Webhook } from "standardwebhooks";
 
-export type Received = { path: string; event: string; taskName: string; verified: boolean; signatures: number };
+export type Received = {
+  path: string;
+  event: string;
+  taskName: string;
+  verified: boolean;
+  signatures: number;
+  /** As a log shows them, a line each. */
+  headers: string;
+  body: string;
+};
 
 /** A partner's receiver: verifies with an independent library, and answers what it is told to. */
 export class Receiver {
@@ -39,6 +48,10 @@ export class Receiver {
       taskName: parsed.data?.name ?? "",
       verified: this.verifies(path, request, body),
       signatures: String(request.headers["x-signature"]).split(",").length,
+      headers: Object.entries(request.headers)
+        .map(([name, value]) => `${name}: ${value}`)
+        .join("\n"),
+      body,
     });
   }
 

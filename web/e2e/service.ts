@@ -1,4 +1,4 @@
-import { type Db, ObjectId } from "mongodb";
+import { type Db, type Document, ObjectId } from "mongodb";
 
 /** What the task service writes, as it writes it: whole documents, a history row after each. */
 export class TaskService {
@@ -18,29 +18,27 @@ export class TaskService {
 
   static async create(db: Db): Promise<TaskService> {
     const service = new TaskService(db, new ObjectId(), new ObjectId());
+    await service.addGroup(service.groupId, "Household");
+    await db.createCollection("tasks");
+    await db.createCollection("taskHistories");
+    return service;
+  }
+
+  /** A group that the admin administers. */
+  async addGroup(_id: ObjectId, name: string) {
     const now = new Date();
-    await db.collection("groups").insertOne({
-      _id: service.groupId,
-      name: "Household",
-      createdBy: service.adminId,
-      members: [
-        { userId: service.adminId, role: "Admin", joinedAt: now, invitedBy: null },
-        ...service.members.map((userId) => ({
-          userId,
-          role: "RegularUser",
-          joinedAt: now,
-          invitedBy: service.adminId,
-        })),
-      ],
+    const member = (userId: ObjectId, role: string) => ({ userId, role, joinedAt: now, invitedBy: null });
+    await this.db.collection("groups").insertOne({
+      _id,
+      name,
+      createdBy: this.adminId,
+      members: [member(this.adminId, "Admin"), ...this.members.map((userId) => member(userId, "RegularUser"))],
       taskCount: 0,
       lastActivity: now,
       createdAt: now,
       updatedAt: now,
       notifications: [],
     });
-    await db.createCollection("tasks");
-    await db.createCollection("taskHistories");
-    return service;
   }
 
   async createTask(name: string, requiresApproval = false): Promise<string> {
@@ -86,6 +84,20 @@ export class TaskService {
   }
 
   complete = (id: string) => this.change(id, { Status: 2 });
+
+  /** So many more deliveries like the one that is there, each a second older than the one before. */
+  async cloneDeliveries(count: number) {
+    const deliveries = this.db.collection<Document & { _id: string }>("webhookDeliveries");
+    const one = await deliveries.findOne();
+    if (!one) throw new Error("there is no delivery yet");
+    const begun = one.createdAt.getTime();
+    const clones = Array.from({ length: count }, (_, number) => ({
+      ...one,
+      _id: `${one._id.slice(0, -6)}${String(number).padStart(6, "0")}`,
+      createdAt: new Date(begun - (number + 1) * 1_000),
+    }));
+    await deliveries.insertMany(clones);
+  }
 
   async drop() {
     await this.db.dropDatabase();

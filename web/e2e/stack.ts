@@ -8,7 +8,7 @@ import { Receiver } from "./receiver";
 import { TaskService } from "./service";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const JWT_SECRET = "taskwire-test-signing-key-of-the-task-service";
+export const JWT_SECRET = "taskwire-test-signing-key-of-the-task-service";
 
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
@@ -55,16 +55,20 @@ export async function eventually<T>(
   throw new Error(`${what}: not within ${patience} ms${last ? ` (${last})` : ""}`);
 }
 
+type Program = "taskwire-api" | "taskwire-indexer";
+const LISTEN = { "taskwire-api": "TASKWIRE_API_LISTEN", "taskwire-indexer": "TASKWIRE_INDEXER_LISTEN" };
+
 type Options = { frameAncestors?: string; port?: number };
 
 /** MongoDB, a task service, both programs and a receiver. */
 export class Stack {
-  readonly children: ChildProcess[] = [];
+  private readonly programs = new Map<Program, ChildProcess>();
   private constructor(
     readonly client: MongoClient,
     readonly service: TaskService,
     readonly receiver: Receiver,
     readonly url: string,
+    private readonly settings: Record<string, string>,
     private readonly ownMongod: string | null,
   ) {}
 
@@ -79,7 +83,6 @@ export class Stack {
     const name = `taskwire_web_${process.pid}_${randomBytes(3).toString("hex")}`;
     const service = await TaskService.create(client.db(name));
     const port = wanted ?? (await freePort());
-    const stack = new Stack(client, service, await Receiver.listen(), `http://127.0.0.1:${port}`, own);
     const settings = {
       TASKWIRE_MONGODB_URI: uri,
       TASKWIRE_DATABASE: name,
@@ -92,25 +95,45 @@ export class Stack {
       TASKWIRE_KEEP_ERROR_BODY_BYTES: "200",
       TASKWIRE_FRAME_ANCESTORS: frameAncestors ?? "",
     };
-    stack.run("taskwire-api", settings);
-    stack.run("taskwire-indexer", settings);
-    for (const listen of [settings.TASKWIRE_API_LISTEN, settings.TASKWIRE_INDEXER_LISTEN]) {
-      await eventually(`${listen} is ready`, async () => (await fetch(`http://${listen}/readyz`)).ok);
-    }
+    const stack = new Stack(client, service, await Receiver.listen(), `http://127.0.0.1:${port}`, settings, own);
+    stack.run("taskwire-api");
+    stack.run("taskwire-indexer");
+    await Promise.all([stack.isReady("taskwire-api"), stack.isReady("taskwire-indexer")]);
     return stack;
   }
 
-  private run(program: string, settings: Record<string, string>) {
+  private async isReady(program: Program) {
+    const listen = this.settings[LISTEN[program]];
+    await eventually(`${program} is ready`, async () => (await fetch(`http://${listen}/readyz`)).ok);
+  }
+
+  private run(program: Program) {
     const logs = join(ROOT, ".cache/web-logs");
     mkdirSync(logs, { recursive: true });
     const binaries = process.env.TASKWIRE_BIN_DIR ?? join(ROOT, "target/debug");
     const child = spawn(join(binaries, program), [], {
-      env: { PATH: process.env.PATH, RUST_LOG: "info", ...settings },
+      env: { PATH: process.env.PATH, RUST_LOG: "info", ...this.settings },
       stdio: ["ignore", "ignore", "pipe"],
       cwd: logs,
     });
-    child.stderr?.pipe(createWriteStream(join(logs, `${program}.log`)));
-    this.children.push(child);
+    child.stderr?.pipe(createWriteStream(join(logs, `${program}.log`), { flags: "a" }));
+    this.programs.set(program, child);
+  }
+
+  /** Stops a program where it stands (SIGSTOP), or lets it go on (SIGCONT). */
+  signal = (program: Program, signal: "SIGSTOP" | "SIGCONT") => this.programs.get(program)?.kill(signal);
+
+  async kill(program: Program) {
+    const child = this.programs.get(program);
+    if (!child) return;
+    const ended = new Promise((gone) => child.once("exit", gone));
+    child.kill("SIGKILL");
+    await ended;
+  }
+
+  async restart(program: Program) {
+    this.run(program);
+    await this.isReady(program);
   }
 
   token = (seconds?: number) => tokenFor(this.service.admin, seconds);
@@ -138,9 +161,7 @@ export class Stack {
   }
 
   async stop() {
-    const ended = this.children.map((child) => new Promise((gone) => child.once("exit", gone)));
-    for (const child of this.children) child.kill("SIGKILL");
-    await Promise.all(ended);
+    await Promise.all([...this.programs.keys()].map((program) => this.kill(program)));
     await this.receiver.close();
     await this.service.drop();
     await this.client.close();

@@ -9,11 +9,15 @@ import { setLanguage } from "./i18n";
 
 const place = document.getElementById("root");
 if (place) {
-  void setLanguage(firstLanguage()).finally(() =>
+  const show = () =>
     createRoot(place).render(
       <StrictMode>
         <App />
       </StrictMode>,
-    ),
-  );
+    );
+  setLanguage(firstLanguage()).then(show, () => {
+    // There are no texts yet to say it with.
+    place.textContent =
+      "Taskwire cannot be reached. Reload this page. · אי אפשר להגיע אל Taskwire. יש לטעון את הדף מחדש.";
+  });
 }

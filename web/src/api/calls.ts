@@ -78,9 +78,9 @@ export const api = {
   cancelReplay: async (id: string, replayId: string) => {
     await client.DELETE(`${WEBHOOK}/replays/{replayId}`, { params: { path: { id, replayId } } });
   },
-  stats: (id: string, signal?: AbortSignal) =>
-    body(client.GET(`${WEBHOOK}/stats`, { params: { path: { id }, query: { window: "24h" } }, signal })),
 
+  statsOfEach: (groupId: string, signal?: AbortSignal) =>
+    body(client.GET("/api/integrations/stats/webhooks", { params: { query: { groupId, window: "24h" } }, signal })),
   groupStats: (groupId: string, signal?: AbortSignal) =>
     body(client.GET("/api/integrations/stats", { params: { query: { groupId, window: "24h" } }, signal })),
   status: (signal?: AbortSignal) => body(client.GET("/api/integrations/status", { signal })),

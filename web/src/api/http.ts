@@ -1,16 +1,25 @@
 import { session } from "../session/session";
+import { connection } from "./connection";
 import { Problem, SignedOut, Unreachable } from "./problem";
 
 async function send(request: Request, token: string): Promise<Response> {
   const signed = new Request(request, { cache: "no-store" });
   signed.headers.set("Authorization", `Bearer ${token}`);
   try {
-    return await fetch(signed);
+    const response = await fetch(signed);
+    if (isGateway(response)) throw new Unreachable();
+    connection.set(true);
+    return response;
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
+    connection.set(false);
     throw new Unreachable();
   }
 }
+
+/** What a proxy answers where the server behind it does not: the server itself answers problem details. */
+const isGateway = ({ status, headers }: Response) =>
+  status >= 502 && status <= 504 && !headers.get("content-type")?.includes("json");
 
 /** Sends with the session's token; where that ran out, waits for a new one and sends again. Throws what is no success. */
 export async function authorizedFetch(request: Request): Promise<Response> {

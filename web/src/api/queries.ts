@@ -46,10 +46,14 @@ export const queries = {
       refetchInterval: ({ state }) =>
         state.data?.status === "queued" || state.data?.status === "failed" ? 2_000 : false,
     }),
-  stats: (id: string) =>
+  /** Of each webhook of the group that had an attempt, by its id. */
+  statsOfEach: (groupId: string) =>
     queryOptions({
-      queryKey: ["stats", id],
-      queryFn: ({ signal }) => api.stats(id, signal),
+      queryKey: ["stats", "each", groupId],
+      queryFn: async ({ signal }) => {
+        const { items } = await api.statsOfEach(groupId, signal);
+        return new Map(items.map(({ webhookId, stats }) => [webhookId, stats]));
+      },
       staleTime: 30_000,
       refetchInterval: 60_000,
     }),

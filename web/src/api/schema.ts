@@ -214,6 +214,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/integrations/stats/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See how each webhook's deliveries went, by hour
+         * @description Of the webhooks of `groupId`. One that is not named had no attempt in the window.
+         *
+         *     Permission: an admin of `groupId`.
+         */
+        get: operations["getStatsOfWebhooks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/integrations/status": {
         parameters: {
             query?: never;
@@ -2245,6 +2267,17 @@ export interface components {
             /** @description Passed over, so that an answer can be sent back with one field changed. */
             readonly updatedAt?: unknown;
         };
+        /** @description How the deliveries of one of several webhooks went. */
+        WebhookStats: {
+            stats: components["schemas"]["Stats"];
+            /** @example 65a0000000000000000000b2 */
+            webhookId: string;
+        };
+        /** @description How the deliveries of a group's webhooks went, each by itself. */
+        WebhookStatsList: {
+            /** @description Those that had an attempt in the window, in the order of their ids. */
+            items: components["schemas"]["WebhookStats"][];
+        };
     };
     responses: never;
     parameters: never;
@@ -4260,6 +4293,182 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Stats"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller does not administer this group */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "you do not administer this group",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "urn:taskwire:problem:forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields or parameters that cannot be used, each by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "cannot be used: limit",
+                     *       "errors": [
+                     *         {
+                     *           "field": "limit",
+                     *           "message": "is no whole number from 1 to 200"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Invalid fields",
+                     *       "type": "urn:taskwire:problem:invalid"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getStatsOfWebhooks: {
+        parameters: {
+            query: {
+                /**
+                 * @description The group.
+                 * @example 65a0000000000000000000a1
+                 */
+                groupId: string;
+                /**
+                 * @description So many hours or days, the present hour included: `1h` to `168h`, `1d` to `7d`.
+                 * @example 24h
+                 */
+                window?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "stats": {
+                     *             "attempts": 2400,
+                     *             "byHour": [
+                     *               {
+                     *                 "attempts": 120,
+                     *                 "deadLetters": 0,
+                     *                 "failures": 2,
+                     *                 "hour": "2025-12-15T12:34:56.123Z",
+                     *                 "latencyMs": {
+                     *                   "p50": 12,
+                     *                   "p95": 40,
+                     *                   "p99": 90
+                     *                 },
+                     *                 "successes": 118
+                     *               }
+                     *             ],
+                     *             "deadLetters": 1,
+                     *             "failures": 9,
+                     *             "latencyMs": {
+                     *               "p50": 12,
+                     *               "p95": 40,
+                     *               "p99": 90
+                     *             },
+                     *             "since": "2025-12-15T12:34:56.123Z",
+                     *             "successes": 2391,
+                     *             "until": "2025-12-15T12:34:56.123Z",
+                     *             "window": "24h"
+                     *           },
+                     *           "webhookId": "65a0000000000000000000b2"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookStatsList"];
                 };
             };
             /** @description No token, or one that is not valid or no longer */

@@ -58,7 +58,7 @@ export type Selection = {
 export type Started = Answer<"/api/integrations/webhooks/{id}/replay", "post">;
 export type Replay = Answer<"/api/integrations/webhooks/{id}/replays/{replayId}", "get">;
 
-export type Stats = Answer<"/api/integrations/webhooks/{id}/stats", "get">;
+export type Stats = Answer<"/api/integrations/stats", "get">;
 export type Hour = Stats["byHour"][number];
 export type StreamStatus = Answer<"/api/integrations/status", "get">;
 

@@ -2,13 +2,14 @@ import { DirectionProvider, MantineProvider, useDirection, useMantineColorScheme
 import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { useEffect } from "react";
+import { useEffect, useEffectEvent } from "react";
 import { queryClient } from "../api/queries";
 import { languageOf, setLanguage, useLanguage } from "../i18n";
 import { type HostMessage, startEmbedding } from "../session/embed";
 import { session } from "../session/session";
 import { ConfirmProvider } from "../ui/useConfirm";
 import { router } from "./router";
+import { groupSearch } from "./search";
 import { theme } from "./theme";
 
 /** The server writes a fresh nonce into the page; only styles that carry it are taken. */
@@ -23,22 +24,31 @@ function FollowLanguage() {
   return null;
 }
 
+/** A host says the group with every token: only another one leads elsewhere, and then not to a webhook of the one before. */
+function showGroup(group: string) {
+  const { location, matches } = router.state;
+  const before = groupSearch(location.search).group;
+  if (group === before) return;
+  if (before === undefined) void router.navigate({ to: ".", search: (all) => ({ ...all, group }), replace: true });
+  else {
+    const isOfGroup = matches.some((match) => match.routeId === "/webhooks/$webhookId");
+    void router.navigate({ to: isOfGroup ? "/webhooks" : ".", search: { group } });
+  }
+}
+
 /** Takes what the page around this one says. */
 function FollowHost() {
   const { setColorScheme } = useMantineColorScheme();
-  useEffect(() => {
-    startEmbedding((message: HostMessage) => {
-      if (message.groupId) {
-        const group = message.groupId;
-        void router.navigate({ to: ".", search: (before) => ({ ...before, group }), replace: true });
-      }
-      if (message.groupName !== undefined) session.nameGroup(message.groupName || null);
-      if (message.locale) void setLanguage(languageOf(message.locale));
-      if (message.theme) setColorScheme(message.theme);
-      if (message.token) session.signIn(message.token);
-    });
-    // The host is listened to once, for as long as the page lives.
-  }, [setColorScheme]);
+  const take = useEffectEvent((message: HostMessage) => {
+    if (message.groupId) showGroup(message.groupId);
+    if (message.groupName !== undefined) session.nameGroup(message.groupName || null);
+    // Texts that cannot be loaded leave the language as it is.
+    if (message.locale) setLanguage(languageOf(message.locale)).catch(() => {});
+    if (message.theme) setColorScheme(message.theme);
+    if (message.token) session.signIn(message.token);
+  });
+  // The host is listened to once, for as long as the page lives.
+  useEffect(() => startEmbedding((message) => take(message)), []);
   return null;
 }
 

@@ -14,6 +14,7 @@ import { LANGUAGES, type Language, useLanguage, useT } from "../i18n";
 import { session, useSession } from "../session/session";
 import { Icon } from "../ui/Icon";
 import { ShortId } from "../ui/Text";
+import { useSayFailure } from "../webhooks/changes";
 import { GroupForm } from "./GroupGate";
 import { useGroups } from "./group";
 import { chooseLanguage } from "./preferences";
@@ -81,6 +82,7 @@ function GroupMenu() {
 function LanguageMenu() {
   const t = useT();
   const language = useLanguage();
+  const sayFailure = useSayFailure();
   return (
     <Menu position="bottom-end">
       <Menu.Target>
@@ -94,7 +96,7 @@ function LanguageMenu() {
             key={one}
             lang={one}
             rightSection={one === language ? <Icon name="check" size={14} /> : null}
-            onClick={() => chooseLanguage(one)}
+            onClick={() => chooseLanguage(one).catch(sayFailure)}
           >
             {LANGUAGES[one]}
           </Menu.Item>

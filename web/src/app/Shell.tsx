@@ -1,9 +1,11 @@
 import { Alert, Box, Button, Container, Group, Text } from "@mantine/core";
-import { Link, Outlet } from "@tanstack/react-router";
+import { Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
+import { useAnswers } from "../api/connection";
 import { queryClient } from "../api/queries";
 import { useT } from "../i18n";
 import { Expired } from "../session/Expired";
+import { readClaims } from "../session/jwt";
 import { SignIn } from "../session/SignIn";
 import { useSession } from "../session/session";
 import { Icon } from "../ui/Icon";
@@ -33,19 +35,35 @@ function useOnline() {
 }
 
 /** Another person's data must not flash up after a change of who is signed in. */
-function useCleanCache(signedIn: boolean) {
-  const before = useRef(signedIn);
+function useCleanCache(token: string | null) {
+  const user = token === null ? null : (readClaims(token)?.sub ?? "");
+  const before = useRef(user);
   useEffect(() => {
-    if (before.current && !signedIn) queryClient.clear();
-    before.current = signedIn;
-  }, [signedIn]);
+    if (before.current !== null && user === null) queryClient.clear();
+    else if (before.current !== null && user !== before.current) void queryClient.resetQueries();
+    before.current = user;
+  }, [user]);
+}
+
+/** Where what had the keyboard's attention went with the page before, it goes to the new page's beginning. */
+function useFocusOnNewPage() {
+  const place = useRouterState({ select: ({ resolvedLocation }) => resolvedLocation?.pathname });
+  const before = useRef(place);
+  useEffect(() => {
+    const isNew = before.current !== undefined && before.current !== place;
+    before.current = place;
+    if (isNew && document.activeElement === document.body)
+      document.getElementById("main")?.focus({ preventScroll: true });
+  }, [place]);
 }
 
 export function Shell() {
   const t = useT();
   const { token, embedded } = useSession();
   const online = useOnline();
-  useCleanCache(token !== null);
+  const answers = useAnswers();
+  useCleanCache(token);
+  useFocusOnNewPage();
   return (
     <>
       <Button component="a" href="#main" className="skip" size="xs">
@@ -74,9 +92,9 @@ export function Shell() {
         </Container>
       </Box>
       <Container size="xl" py="lg" component="main" id="main" tabIndex={-1} style={{ outline: "none" }}>
-        {online ? null : (
+        {online && answers ? null : (
           <Alert color="yellow" mb="md" icon={<Icon name="offline" />} role="status">
-            {t("state.browserOffline")}
+            {t(online ? "state.silent" : "state.browserOffline")}
           </Alert>
         )}
         {token ? (

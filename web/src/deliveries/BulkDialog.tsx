@@ -12,7 +12,7 @@ import {
 } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { api } from "../api/calls";
 import { queries } from "../api/queries";
 import { EVENT_TYPES, type EventType, type Selection, type Started, type Webhook } from "../api/types";
@@ -20,6 +20,7 @@ import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { Icon } from "../ui/Icon";
 import { Failure } from "../ui/States";
+import { useOnce } from "../ui/useOnce";
 import { useSayFailure } from "../webhooks/changes";
 import { fromLocalInput, sinceOf, toLocalInput } from "./filter";
 
@@ -30,6 +31,7 @@ type Props = { kind: BulkKind; webhook: Webhook; onClose: () => void };
 export function BulkDialog({ kind, webhook, onClose }: Props) {
   const t = useT();
   const client = useQueryClient();
+  const { task } = useSearch({ from: "/webhooks/$webhookId" });
   const initial = useInitial(kind, webhook);
   const [selection, setSelection] = useState<Selection>(initial);
   const [started, setStarted] = useState<Started | null>(null);
@@ -46,9 +48,11 @@ export function BulkDialog({ kind, webhook, onClose }: Props) {
       void client.invalidateQueries({ queryKey: ["deliveries", webhook.id] });
     },
   });
+  const begin = useOnce(start);
   const change = (part: Partial<Selection>) => {
     setSelection((before) => ({ ...before, ...part }));
     count.reset();
+    start.reset();
   };
   const found = count.data?.count;
   const error = start.error ?? count.error;
@@ -70,6 +74,11 @@ export function BulkDialog({ kind, webhook, onClose }: Props) {
         ) : (
           <>
             <Fields kind={kind} selection={selection} onChange={change} />
+            {kind === "replay" && task !== undefined ? (
+              <Alert color="yellow" icon={<Icon name="alert" />}>
+                {t("bulk.replay.everyTask")}
+              </Alert>
+            ) : null}
             {error ? <Failure error={error} /> : null}
             {found === undefined ? null : (
               <Alert color={found === 0 ? "gray" : "wire"} role="status" icon={<Icon name="list" />}>
@@ -81,7 +90,7 @@ export function BulkDialog({ kind, webhook, onClose }: Props) {
                 {t("common.cancel")}
               </Button>
               {found ? (
-                <Button onClick={() => start.mutate()} loading={start.isPending}>
+                <Button onClick={() => begin()} loading={start.isPending}>
                   {t(`bulk.${kind}.go`, { count: found })}
                 </Button>
               ) : (
@@ -111,7 +120,7 @@ function useInitial(kind: BulkKind, webhook: Webhook): Selection {
   return {
     status: search.status === "delivered" ? "delivered" : "dead-letter",
     eventTypes: search.eventType ? [search.eventType] : undefined,
-    since: sinceOf(search.since, Date.now()),
+    since: sinceOf(search.since),
     until: search.until,
   };
 }
@@ -175,6 +184,10 @@ function Progression({ webhook, started, onClose }: { webhook: Webhook; started:
     onSettled: () => client.invalidateQueries({ queryKey: ["replay", webhook.id, id] }),
   });
   const { data } = replay;
+  const ended = data !== undefined && data.status !== "running";
+  useEffect(() => {
+    if (ended) void client.invalidateQueries({ queryKey: ["deliveries", webhook.id] });
+  }, [ended, client, webhook.id]);
   const over = data ? data.done + data.skipped : 0;
   const running = data?.status === "running";
   return (

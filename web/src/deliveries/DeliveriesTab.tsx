@@ -1,40 +1,38 @@
-import { Box, Button, Checkbox, Group, NativeSelect, Text, VisuallyHidden } from "@mantine/core";
+import { Button, Checkbox, Group, Text, VisuallyHidden } from "@mantine/core";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { ColumnDef } from "@tanstack/react-table";
-import { useCallback, useMemo, useState } from "react";
+import { createContext, memo, useCallback, useContext, useMemo, useState } from "react";
 import { api } from "../api/calls";
-import { DELIVERY_STATUSES, type Delivery, EVENT_TYPES, type Webhook } from "../api/types";
+import type { Delivery, Webhook } from "../api/types";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { DeliveryBadge, EventName } from "../ui/Badges";
 import { Icon } from "../ui/Icon";
-import { NewsBar } from "../ui/NewsBar";
-import { Rows } from "../ui/Rows";
-import { SearchField } from "../ui/SearchField";
-import { Empty, Failure, Waiting } from "../ui/States";
+import { Empty } from "../ui/States";
 import { Ago, ShortId } from "../ui/Text";
-import { TimeFilter } from "../ui/TimeFilter";
-import { useNow } from "../ui/useNow";
 import { DeliveryDrawer } from "./DeliveryDrawer";
-import { filterOf, isFiltered } from "./filter";
+import { useFilter } from "./filter";
+import { LiveRows } from "./LiveRows";
+import { LogFilters } from "./LogFilters";
 import { ReplaySelected } from "./ReplaySelected";
 import { useLiveList } from "./useLiveList";
 
 const FROM = "/webhooks/$webhookId";
 const idOf = (row: Delivery) => row.id;
+const isOpen = (row: Delivery) => row.status === "queued" || row.status === "failed";
 /** Only what is finished can be replayed. */
-const isFinished = (row: Delivery) => row.status === "delivered" || row.status === "dead-letter";
+const isFinished = (row: Delivery) => !isOpen(row);
 
 export function DeliveriesTab({ webhook, onReplayAll }: { webhook: Webhook; onReplayAll: () => void }) {
   const t = useT();
   const search = useSearch({ from: FROM });
   const navigate = useNavigate({ from: FROM });
-  const now = useNow();
-  const filter = filterOf(search, now);
-  const { list, rows, news, showNews } = useLiveList<Delivery>({
+  const filter = useFilter(search);
+  const live = useLiveList<Delivery>({
     key: ["deliveries", webhook.id, filter],
     fetchPage: (cursor, signal) => api.deliveries(webhook.id, filter, cursor, signal),
     idOf,
+    isOpen,
   });
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const toggle = useCallback(
@@ -46,123 +44,65 @@ export function DeliveriesTab({ webhook, onReplayAll }: { webhook: Webhook; onRe
       }),
     [],
   );
-  const columns = useColumns(selected, toggle);
-  const chosen = rows.filter((row) => selected.has(row.id) && isFinished(row));
+  const columns = useColumns(toggle);
+  const chosen = live.rows.filter((row) => selected.has(row.id) && isFinished(row));
   const open = (delivery: string | undefined) =>
     navigate({ search: (before) => ({ ...before, delivery }), resetScroll: false });
 
-  return (
-    <>
-      <Filters />
-      <Box className="surface" style={{ overflow: "hidden" }}>
-        <Group px="md" py="xs" justify="space-between" style={{ borderBottom: "1px solid var(--line)" }} mih={50}>
-          <ReplaySelected webhook={webhook} chosen={chosen} onDone={() => setSelected(new Set())} />
-          <Button size="xs" variant="default" leftSection={<Icon name="replay" size={14} />} onClick={onReplayAll}>
-            {t("bulk.replay.matching")}
-          </Button>
-        </Group>
-        <NewsBar news={news} onShow={showNews} label="deliveries.news" />
-        {list.isPending ? (
-          <Waiting />
-        ) : list.error && rows.length === 0 ? (
-          <Box p="md">
-            <Failure error={list.error} retry={() => list.refetch()} />
-          </Box>
-        ) : rows.length === 0 ? (
-          <NoDeliveries webhook={webhook} />
-        ) : (
-          <Rows
-            label={t("deliveries.title")}
-            data={rows}
-            columns={columns}
-            rowId={idOf}
-            open={(row) => open(row.id)}
-            opened={search.delivery}
-          />
-        )}
-        {list.hasNextPage ? (
-          <Group justify="center" p="sm" style={{ borderTop: "1px solid var(--line)" }}>
-            <Button variant="subtle" size="xs" loading={list.isFetchingNextPage} onClick={() => list.fetchNextPage()}>
-              {t("common.older")}
-            </Button>
-          </Group>
-        ) : null}
-      </Box>
-      <DeliveryDrawer webhook={webhook} deliveryId={search.delivery} onClose={() => open(undefined)} />
-    </>
-  );
-}
-
-function NoDeliveries({ webhook }: { webhook: Webhook }) {
-  const t = useT();
-  const search = useSearch({ from: FROM });
-  const navigate = useNavigate({ from: FROM });
-  if (isFiltered(search)) {
-    const clear = (
-      <Button variant="default" onClick={() => navigate({ search: ({ group }) => ({ group }) })}>
-        {t("common.clearFilters")}
+  const replayAll = (
+    <Group px="md" py="xs" justify="space-between" style={{ borderBottom: "1px solid var(--line)" }} mih={50}>
+      <ReplaySelected webhook={webhook} chosen={chosen} onDone={() => setSelected(new Set())} />
+      <Button size="xs" variant="default" leftSection={<Icon name="replay" size={14} />} onClick={onReplayAll}>
+        {t("bulk.replay.matching")}
       </Button>
-    );
-    return <Empty icon="search" title={t("common.noMatch")} text={t("deliveries.noMatchDetail")} action={clear} />;
-  }
-  return (
-    <Empty
-      icon="send"
-      title={t("deliveries.empty")}
-      text={t(webhook.enabled ? "deliveries.emptyDetail" : "deliveries.emptyPaused")}
-    />
-  );
-}
-
-function Filters() {
-  const t = useT();
-  const search = useSearch({ from: FROM });
-  const navigate = useNavigate({ from: FROM });
-  const put = (change: Partial<typeof search>) =>
-    navigate({ search: (before) => ({ ...before, ...change }), replace: true, resetScroll: false });
-  return (
-    <Group gap="xs" mb="md">
-      <NativeSelect
-        aria-label={t("deliveries.filterStatus")}
-        value={search.status ?? ""}
-        onChange={(event) => put({ status: (event.currentTarget.value || undefined) as typeof search.status })}
-        data={[
-          { value: "", label: t("deliveries.anyStatus") },
-          ...DELIVERY_STATUSES.map((value) => ({ value, label: t(`deliveries.status.${value}`) })),
-        ]}
-      />
-      <NativeSelect
-        aria-label={t("deliveries.filterEvent")}
-        value={search.eventType ?? ""}
-        onChange={(event) => put({ eventType: (event.currentTarget.value || undefined) as typeof search.eventType })}
-        data={[
-          { value: "", label: t("deliveries.anyEvent") },
-          ...EVENT_TYPES.map((value) => ({ value, label: value })),
-        ]}
-      />
-      <TimeFilter since={search.since} until={search.until} onChange={put} />
-      <SearchField
-        label={t("deliveries.filterTask")}
-        value={search.task ?? ""}
-        onChange={(task) => put({ task: task || undefined })}
-        flex="1 1 200px"
-        maw={280}
-      />
-      {isFiltered(search) ? (
-        <Button
-          variant="subtle"
-          color="gray"
-          size="sm"
-          onClick={() => navigate({ search: ({ group }) => ({ group }), replace: true })}
-        >
-          {t("common.clearFilters")}
-        </Button>
-      ) : null}
     </Group>
   );
+  return (
+    <Selected.Provider value={selected}>
+      <LogFilters byStatus />
+      <LiveRows
+        of={live}
+        label={t("deliveries.title")}
+        newsLabel="deliveries.news"
+        columns={columns}
+        rowId={idOf}
+        open={(row) => open(row.id)}
+        opened={search.delivery}
+        head={replayAll}
+        empty={
+          <Empty
+            icon="send"
+            title={t("deliveries.empty")}
+            text={t(webhook.enabled ? "deliveries.emptyDetail" : "deliveries.emptyPaused")}
+          />
+        }
+        noMatch={t("deliveries.noMatchDetail")}
+      />
+      <DeliveryDrawer webhook={webhook} deliveryId={search.delivery} onClose={() => open(undefined)} />
+    </Selected.Provider>
+  );
 }
 
-function useColumns(selected: ReadonlySet<string>, toggle: (id: string) => void) {
+/** The ticked rows, known to each box by itself: a tick draws one box anew, not all rows. */
+const Selected = createContext<ReadonlySet<string>>(new Set());
+
+type BoxProps = { id: string; disabled: boolean; toggle: (id: string) => void };
+
+const Box = memo(function Box({ id, disabled, toggle, checked }: BoxProps & { checked: boolean }) {
+  const t = useT();
+  return (
+    <Checkbox
+      aria-label={t("deliveries.select", { id })}
+      checked={checked}
+      disabled={disabled}
+      onChange={() => toggle(id)}
+    />
+  );
+});
+
+const SelectBox = (props: BoxProps) => <Box {...props} checked={useContext(Selected).has(props.id)} />;
+
+function useColumns(toggle: (id: string) => void) {
   const t = useT();
   const format = useFormat();
   return useMemo<ColumnDef<Delivery>[]>(
@@ -171,12 +111,7 @@ function useColumns(selected: ReadonlySet<string>, toggle: (id: string) => void)
         id: "select",
         header: () => <VisuallyHidden>{t("deliveries.column.select")}</VisuallyHidden>,
         cell: ({ row: { original } }) => (
-          <Checkbox
-            aria-label={t("deliveries.select", { id: original.id })}
-            checked={selected.has(original.id)}
-            disabled={!isFinished(original)}
-            onChange={() => toggle(original.id)}
-          />
+          <SelectBox id={original.id} disabled={!isFinished(original)} toggle={toggle} />
         ),
         meta: { width: 44, narrow: "drop" },
       },
@@ -226,7 +161,7 @@ function useColumns(selected: ReadonlySet<string>, toggle: (id: string) => void)
         ),
       },
     ],
-    [t, format, selected, toggle],
+    [t, format, toggle],
   );
 }
 
@@ -235,7 +170,7 @@ function Response({ row }: { row: Delivery }) {
   const took = row.durationMs === null ? null : format.milliseconds(row.durationMs);
   if (row.responseStatus === null && row.errorMessage === null) return <Text c="dimmed">–</Text>;
   return (
-    <Text size="sm" className="ellipsis" maw={300} title={row.errorMessage ?? undefined}>
+    <Text size="sm" className="ellipsis" dir="ltr" maw={300} title={row.errorMessage ?? undefined}>
       {[row.responseStatus, row.status === "delivered" ? null : row.errorMessage, took]
         .filter((part) => part !== null)
         .join(" · ")}

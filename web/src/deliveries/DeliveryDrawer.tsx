@@ -1,29 +1,20 @@
-import {
-  Box,
-  Button,
-  CopyButton,
-  Drawer,
-  Group,
-  SegmentedControl,
-  SimpleGrid,
-  Stack,
-  Text,
-  Timeline,
-  useDirection,
-} from "@mantine/core";
+import { Box, Button, Group, SegmentedControl, SimpleGrid, Stack, Text, Timeline } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { type ReactNode, useState } from "react";
+import { useState } from "react";
 import { api } from "../api/calls";
 import { queries } from "../api/queries";
 import type { Attempt, DeliveryDetail, Webhook } from "../api/types";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { DeliveryBadge, EventName } from "../ui/Badges";
+import { CopyButton } from "../ui/CopyButton";
 import { Icon } from "../ui/Icon";
+import { SideDrawer } from "../ui/SideDrawer";
 import { Loaded } from "../ui/States";
-import { Ago, Code, Copy, Ltr, ShortId } from "../ui/Text";
+import { Ago, Code, Copy, Fact, Ltr, ShortId } from "../ui/Text";
+import { useOnce } from "../ui/useOnce";
 import { useSayFailure } from "../webhooks/changes";
 import { asCurl, headersOf, pretty } from "./sent";
 
@@ -31,19 +22,10 @@ type Props = { webhook: Webhook; deliveryId: string | undefined; onClose: () => 
 
 export function DeliveryDrawer({ webhook, deliveryId, onClose }: Props) {
   const t = useT();
-  const { dir } = useDirection();
   return (
-    <Drawer
-      opened={deliveryId !== undefined}
-      onClose={onClose}
-      position={dir === "rtl" ? "left" : "right"}
-      size="lg"
-      title={t("deliveries.one")}
-      closeButtonProps={{ "aria-label": t("common.close") }}
-      styles={{ title: { fontWeight: 650 } }}
-    >
+    <SideDrawer opened={deliveryId !== undefined} onClose={onClose} title={t("deliveries.one")}>
       {deliveryId ? <Detail key={deliveryId} webhook={webhook} deliveryId={deliveryId} /> : null}
-    </Drawer>
+    </SideDrawer>
   );
 }
 
@@ -62,19 +44,6 @@ function Detail({ webhook, deliveryId }: { webhook: Webhook; deliveryId: string 
   );
 }
 
-function Fact({ label, children }: { label: string; children: ReactNode }) {
-  return (
-    <Box style={{ minWidth: 0 }}>
-      <Text size="xs" c="dimmed">
-        {label}
-      </Text>
-      <Text size="sm" component="div">
-        {children}
-      </Text>
-    </Box>
-  );
-}
-
 function Head({ webhook, delivery }: { webhook: Webhook; delivery: DeliveryDetail }) {
   const t = useT();
   const client = useQueryClient();
@@ -88,6 +57,7 @@ function Head({ webhook, delivery }: { webhook: Webhook; delivery: DeliveryDetai
       notifications.show({ color: "teal", message: t("deliveries.replayed", { count: 1 }) });
     },
   });
+  const begin = useOnce(replay);
   const open = delivery.status === "queued" || delivery.status === "failed";
   return (
     <>
@@ -97,22 +67,16 @@ function Head({ webhook, delivery }: { webhook: Webhook; delivery: DeliveryDetai
           <EventName type={delivery.eventType} />
         </Group>
         <Group gap="xs">
-          <CopyButton value={asCurl(delivery, webhook)}>
-            {({ copied, copy }) => (
-              <Button
-                size="xs"
-                variant="default"
-                onClick={copy}
-                disabled={delivery.body === null}
-                leftSection={<Icon name={copied ? "check" : "copy"} size={14} />}
-              >
-                {t(copied ? "common.copied" : "deliveries.curl")}
-              </Button>
-            )}
-          </CopyButton>
+          <CopyButton
+            text={asCurl(delivery, webhook)}
+            label={t("deliveries.curl")}
+            size="xs"
+            variant="default"
+            disabled={delivery.body === null}
+          />
           <Button
             size="xs"
-            onClick={() => replay.mutate()}
+            onClick={() => begin()}
             loading={replay.isPending}
             disabled={open}
             title={open ? t("deliveries.stillOpen") : undefined}

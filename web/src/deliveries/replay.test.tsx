@@ -82,7 +82,31 @@ describe("replaying", () => {
   });
 });
 
+test("a replay of all that match says that the filter by task does not count for it", async () => {
+  page();
+  const { user } = show(`${path}?task=${dead.taskId}`);
+  await user.click(await screen.findByRole("button", { name: "Replay all that match…" }));
+  expect(await screen.findByText(/The filter by task does not count here/)).toBeVisible();
+});
+
 describe("the list of deliveries", () => {
+  test("says when older rows cannot be had, keeps what is there, and tries again when asked", async () => {
+    let broken = true;
+    answer("get", "/webhooks", () => ({ items: [hook], nextCursor: null }));
+    answer("get", "/webhooks/:id", () => HttpResponse.json(hook, { headers: { etag: '"1"' } }));
+    answer("get", "/webhooks/:id/deliveries", ({ path }) => {
+      if (!path.includes("cursor=")) return { items: [done], nextCursor: "older" };
+      return broken ? problem(500, "Internal", "it is our fault") : { items: [dead], nextCursor: null };
+    });
+    const { user } = show(path);
+    await user.click(await screen.findByRole("button", { name: "Show older" }));
+    expect(await screen.findByText("it is our fault")).toBeVisible();
+    expect(screen.getByLabelText("Select delivery dlv_2")).toBeVisible();
+    broken = false;
+    await user.click(screen.getByRole("button", { name: "Try again" }));
+    expect(await screen.findByLabelText("Select delivery dlv_1")).toBeVisible();
+  });
+
   test("asks the server with the filters of the URL", async () => {
     const lists = page();
     show(`${path}?status=failed&task=65a0000000000000000000c3&since=2026-01-01T00:00:00.000Z`);
@@ -94,6 +118,37 @@ describe("the list of deliveries", () => {
       since: "2026-01-01T00:00:00.000Z",
     });
   });
+
+  test("follows what is still under way further down, too", async () => {
+    let ended = false;
+    answer("get", "/webhooks", () => ({ items: [hook], nextCursor: null }));
+    answer("get", "/webhooks/:id", () => HttpResponse.json(hook, { headers: { etag: '"1"' } }));
+    answer("get", "/webhooks/:id/deliveries", ({ path }) =>
+      path.includes("cursor=")
+        ? { items: [ended ? delivery({ ...open, status: "delivered" }) : open], nextCursor: null }
+        : { items: [dead], nextCursor: "older" },
+    );
+    const { user } = show(path);
+    await user.click(await screen.findByRole("button", { name: "Show older" }));
+    const older = (await screen.findByLabelText("Select delivery dlv_3")).closest("tr") as HTMLElement;
+    expect(within(older).getByText("Will retry")).toBeVisible();
+    ended = true;
+    expect(await within(older).findByText("Delivered", undefined, { timeout: 8_000 })).toBeVisible();
+  }, 15_000);
+
+  test("says when rows no longer fit the filter, and drops them only when told to", async () => {
+    let there = [dead];
+    answer("get", "/webhooks", () => ({ items: [hook], nextCursor: null }));
+    answer("get", "/webhooks/:id", () => HttpResponse.json(hook, { headers: { etag: '"1"' } }));
+    answer("get", "/webhooks/:id/deliveries", () => ({ items: there, nextCursor: null }));
+    const { user } = show(`${path}?status=dead-letter`);
+    await screen.findByLabelText("Select delivery dlv_1");
+    there = [];
+    const refresh = await screen.findByRole("button", { name: "1 no longer matches: refresh" }, { timeout: 8_000 });
+    expect(screen.getByLabelText("Select delivery dlv_1")).toBeVisible();
+    await user.click(refresh);
+    expect(await screen.findByText("Nothing matches")).toBeVisible();
+  }, 15_000);
 
   test("announces new rows and moves only when told to", async () => {
     const rows = [done];

@@ -1,25 +1,23 @@
-import { Box, Button, Drawer, Group, NativeSelect, SimpleGrid, Stack, Text, useDirection } from "@mantine/core";
+import { Box, Group, SimpleGrid, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo } from "react";
 import { api } from "../api/calls";
 import { queries } from "../api/queries";
-import { EVENT_TYPES, type TaskEvent, type TraceItem } from "../api/types";
+import type { TaskEvent, TraceItem } from "../api/types";
 import { useGroup } from "../app/group";
-import { filterOf, isFiltered } from "../deliveries/filter";
+import { useFilter } from "../deliveries/filter";
+import { LiveRows } from "../deliveries/LiveRows";
+import { LogFilters } from "../deliveries/LogFilters";
 import { useLiveList } from "../deliveries/useLiveList";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { Badge, DeliveryBadge, EventName } from "../ui/Badges";
-import { NewsBar } from "../ui/NewsBar";
 import { Page } from "../ui/Page";
-import { Rows } from "../ui/Rows";
-import { SearchField } from "../ui/SearchField";
-import { Empty, Failure, Loaded, Waiting } from "../ui/States";
-import { Ago, Copy, Ltr, ShortId } from "../ui/Text";
-import { TimeFilter } from "../ui/TimeFilter";
-import { useNow } from "../ui/useNow";
+import { SideDrawer } from "../ui/SideDrawer";
+import { Empty, Loaded } from "../ui/States";
+import { Ago, Copy, Fact, Ltr, ShortId } from "../ui/Text";
 
 const FROM = "/events";
 const idOf = (event: TaskEvent) => event.id;
@@ -29,8 +27,8 @@ export function EventsPage() {
   const groupId = useGroup();
   const search = useSearch({ from: FROM });
   const navigate = useNavigate({ from: FROM });
-  const { status: _, ...filter } = filterOf(search, useNow());
-  const { list, rows, news, showNews } = useLiveList<TaskEvent>({
+  const { status: _, ...filter } = useFilter(search);
+  const live = useLiveList<TaskEvent>({
     key: ["events", groupId, filter],
     fetchPage: (cursor, signal) => api.events(groupId, filter, cursor, signal),
     idOf,
@@ -38,92 +36,24 @@ export function EventsPage() {
   const columns = useColumns();
   const open = (event: string | undefined) =>
     navigate({ search: (before) => ({ ...before, event }), resetScroll: false });
-  const opened = rows.find((row) => row.id === search.event);
+  const opened = live.rows.find((row) => row.id === search.event);
 
   return (
     <Page title={t("events.title")} lead={t("events.lead")}>
-      <Filters />
-      <Box className="surface" style={{ overflow: "hidden" }}>
-        <NewsBar news={news} onShow={showNews} label="events.news" />
-        {list.isPending ? (
-          <Waiting />
-        ) : list.error && rows.length === 0 ? (
-          <Box p="md">
-            <Failure error={list.error} retry={() => list.refetch()} />
-          </Box>
-        ) : rows.length === 0 ? (
-          <NoEvents />
-        ) : (
-          <Rows
-            label={t("events.title")}
-            data={rows}
-            columns={columns}
-            rowId={idOf}
-            open={(row) => open(row.id)}
-            opened={search.event}
-          />
-        )}
-        {list.hasNextPage ? (
-          <Group justify="center" p="sm" style={{ borderTop: "1px solid var(--line)" }}>
-            <Button variant="subtle" size="xs" loading={list.isFetchingNextPage} onClick={() => list.fetchNextPage()}>
-              {t("common.older")}
-            </Button>
-          </Group>
-        ) : null}
-      </Box>
+      <LogFilters />
+      <LiveRows
+        of={live}
+        label={t("events.title")}
+        newsLabel="events.news"
+        columns={columns}
+        rowId={idOf}
+        open={(row) => open(row.id)}
+        opened={search.event}
+        empty={<Empty icon="list" title={t("events.empty")} text={t("events.emptyDetail")} />}
+        noMatch={t("events.noMatchDetail")}
+      />
       <TraceDrawer eventId={search.event} listed={opened} onClose={() => open(undefined)} />
     </Page>
-  );
-}
-
-function NoEvents() {
-  const t = useT();
-  const search = useSearch({ from: FROM });
-  const navigate = useNavigate({ from: FROM });
-  if (!isFiltered(search)) return <Empty icon="list" title={t("events.empty")} text={t("events.emptyDetail")} />;
-  const clear = (
-    <Button variant="default" onClick={() => navigate({ search: ({ group }) => ({ group }) })}>
-      {t("common.clearFilters")}
-    </Button>
-  );
-  return <Empty icon="search" title={t("common.noMatch")} text={t("events.noMatchDetail")} action={clear} />;
-}
-
-function Filters() {
-  const t = useT();
-  const search = useSearch({ from: FROM });
-  const navigate = useNavigate({ from: FROM });
-  const put = (change: Partial<typeof search>) =>
-    navigate({ search: (before) => ({ ...before, ...change }), replace: true, resetScroll: false });
-  return (
-    <Group gap="xs" mb="md">
-      <SearchField
-        label={t("events.filterTask")}
-        value={search.task ?? ""}
-        onChange={(task) => put({ task: task || undefined })}
-        flex="1 1 220px"
-        maw={320}
-      />
-      <NativeSelect
-        aria-label={t("deliveries.filterEvent")}
-        value={search.eventType ?? ""}
-        onChange={(event) => put({ eventType: (event.currentTarget.value || undefined) as typeof search.eventType })}
-        data={[
-          { value: "", label: t("deliveries.anyEvent") },
-          ...EVENT_TYPES.map((value) => ({ value, label: value })),
-        ]}
-      />
-      <TimeFilter since={search.since} until={search.until} onChange={put} />
-      {isFiltered(search) ? (
-        <Button
-          variant="subtle"
-          color="gray"
-          onClick={() => navigate({ search: ({ group }) => ({ group }), replace: true })}
-        >
-          {t("common.clearFilters")}
-        </Button>
-      ) : null}
-    </Group>
   );
 }
 
@@ -196,19 +126,10 @@ type DrawerProps = { eventId: string | undefined; listed: TaskEvent | undefined;
 
 function TraceDrawer({ eventId, listed, onClose }: DrawerProps) {
   const t = useT();
-  const { dir } = useDirection();
   return (
-    <Drawer
-      opened={eventId !== undefined}
-      onClose={onClose}
-      position={dir === "rtl" ? "left" : "right"}
-      size="lg"
-      title={t("events.one")}
-      closeButtonProps={{ "aria-label": t("common.close") }}
-      styles={{ title: { fontWeight: 650 } }}
-    >
+    <SideDrawer opened={eventId !== undefined} onClose={onClose} title={t("events.one")}>
       {eventId ? <Traced key={eventId} eventId={eventId} listed={listed} /> : null}
-    </Drawer>
+    </SideDrawer>
   );
 }
 
@@ -259,14 +180,9 @@ function Facts({ event }: { event: TaskEvent }) {
       </Group>
       <SimpleGrid cols={{ base: 2, xs: 3 }} spacing="sm">
         {facts.map(([label, value]) => (
-          <Box key={label}>
-            <Text size="xs" c="dimmed">
-              {label}
-            </Text>
-            <Text size="sm" component="div">
-              {value}
-            </Text>
-          </Box>
+          <Fact key={label} label={label}>
+            {value}
+          </Fact>
         ))}
       </SimpleGrid>
     </>
@@ -293,7 +209,7 @@ function TraceRow({ item, eventId }: { item: TraceItem; eventId: string }) {
       </Box>
       <Box style={{ minWidth: 0 }}>
         <Text size="sm" fw={550}>
-          {item.webhookName}
+          <bdi>{item.webhookName}</bdi>
         </Text>
         <Text size="sm" c="dimmed">
           {item.reason ? t(`events.reason.${item.reason}`) : (item.errorMessage ?? t(`events.why.${item.outcome}`))}

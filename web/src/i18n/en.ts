@@ -18,10 +18,13 @@ const en = {
     close: "Close",
     copy: "Copy",
     copied: "Copied",
+    notCopied: "Cannot copy here: select the text",
     more: "More actions",
     older: "Show older",
     clearFilters: "Clear filters",
     noMatch: "Nothing matches",
+    gone_one: "{{count}} no longer matches: refresh",
+    gone_other: "{{count}} no longer match: refresh",
     typeName: "Type “{{name}}” to confirm",
   },
   session: {
@@ -40,6 +43,7 @@ const en = {
     expiredDetail: "Paste a new token to go on. Nothing on this page is lost.",
     hostWaiting: "Signing in…",
     hostRenewing: "Your sign-in has expired. Asking the application for a new one…",
+    hostStillSilent: "The application has not renewed your sign-in. What you have typed is still here.",
     hostSilent: "The application has not signed you in",
     hostSilentDetail:
       "The page around this one should have passed a token by now. Reload it; if that does not help, its operator may have to allow its address in TASKWIRE_FRAME_ANCESTORS.",
@@ -61,6 +65,7 @@ const en = {
     offline: "Taskwire cannot be reached",
     offlineDetail: "Check your connection, then try again. What is shown may be out of date.",
     browserOffline: "You are offline. What you see is from before; it refreshes once you are back.",
+    silent: "Taskwire does not answer at present. What you see is from before; it refreshes by itself.",
     noAdmin: "You do not administer this group",
     noAdminDetail:
       "Only admins of a group see its integrations. Ask one of them to make you an admin, or choose another group.",
@@ -138,6 +143,7 @@ const en = {
     deleteDetail:
       "Nothing is sent to it any more, and what waits is given up. Its delivery log is kept. This cannot be undone.",
     deleted: "“{{name}}” is deleted.",
+    goneMeanwhile: "Somebody has deleted this webhook meanwhile. Nothing more is sent to it.",
   },
   form: {
     where: "Where to",
@@ -255,6 +261,8 @@ const en = {
     onceWarning: "It is shown this once and cannot be shown again.",
     copy: "Copy secret",
     stored: "I have stored it",
+    leave: "Leave without the secret?",
+    leaveDetail: "It is shown this once. If it is not stored yet, it will have to be rotated.",
     howTitle: "How a receiver checks",
     howText: "Every request carries two signatures; checking one of them is enough.",
     howSignature: "sha256= and the hex HMAC-SHA256 of {timestamp}.{raw body}, with the secret’s text as key.",
@@ -345,6 +353,8 @@ const en = {
     replay: {
       open: "Replay many…",
       matching: "Replay all that match…",
+      everyTask:
+        "The filter by task does not count here: deliveries of every task match. To replay those of one task, tick them in the list.",
       title: "Replay deliveries",
       text: "Sends finished deliveries again, each once, with a fresh number of attempts. Those still open are left alone.",
       count_zero: "No delivery matches.",
@@ -374,7 +384,6 @@ const en = {
     title: "Events",
     lead: "Everything that happened to this group’s tasks, and which webhooks were told.",
     one: "Event",
-    filterTask: "Task id",
     empty: "No events yet",
     emptyDetail: "Create or change a task: its event appears here by itself.",
     noMatchDetail: "No event fits these filters.",

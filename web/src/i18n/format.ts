@@ -9,6 +9,9 @@ const UNITS = [
   ["second", 1],
 ] as const;
 
+/** A name among other words: it keeps its own direction, and its brackets and full stops their place. */
+export const isolated = (name: string) => `\u2068${name}\u2069`;
+
 /** Numbers, times and durations in a language's words. */
 export function formatting(language: Language) {
   const locale = LOCALES[language];
@@ -25,7 +28,7 @@ export function formatting(language: Language) {
     const style = { style: "unit", unit: of, unitDisplay: "short", maximumFractionDigits: 1 } as const;
     const text = new Intl.NumberFormat(locale, style).format(value);
     // Some units are in Latin letters in every language: isolated, so that the number stays before them.
-    return language === "he" ? `\u2068${text}\u2069` : text;
+    return language === "he" ? isolated(text) : text;
   };
 
   return {

@@ -1,6 +1,7 @@
 import i18next from "i18next";
 import { initReactI18next, useTranslation } from "react-i18next";
-import en from "./en";
+import { Unreachable } from "../api/problem";
+import type en from "./en";
 
 export const LANGUAGES = { en: "English", he: "עברית" } as const;
 export type Language = keyof typeof LANGUAGES;
@@ -13,19 +14,37 @@ declare module "i18next" {
   }
 }
 
-i18next.use(initReactI18next).init({
-  lng: "en",
-  fallbackLng: "en",
-  resources: { en: { translation: en } },
-  interpolation: { escapeValue: false },
-});
+i18next
+  .use(initReactI18next)
+  .init({ lng: "en", fallbackLng: false, resources: {}, interpolation: { escapeValue: false } });
+
+/** Each language's texts are loaded when it is chosen. The compiler sees to it that none lacks one. */
+const TEXTS = { en: () => import("./en"), he: () => import("./he") } satisfies Record<Language, unknown>;
 
 /** `he-IL`, `iw` and the like are Hebrew; whatever else there is no translation for is English. */
 export const languageOf = (locale: string): Language => (/^(he|iw)\b/i.test(locale) ? "he" : "en");
 
+/** Hebrew has a number of its own for two; these texts say of two what they say of many. */
+const withTwo = (texts: object): object =>
+  Object.fromEntries(
+    Object.entries(texts).flatMap(([key, text]): [string, unknown][] => {
+      if (typeof text !== "string") return [[key, withTwo(text)]];
+      return key.endsWith("_other")
+        ? [
+            [key, text],
+            [key.replace("_other", "_two"), text],
+          ]
+        : [[key, text]];
+    }),
+  );
+
+/** Throws `Unreachable` where the texts cannot be loaded; the language is then what it was. */
 export async function setLanguage(language: Language) {
-  if (language === "he" && !i18next.hasResourceBundle("he", "translation")) {
-    i18next.addResourceBundle("he", "translation", (await import("./he")).default);
+  if (!i18next.hasResourceBundle(language, "translation")) {
+    const texts = await TEXTS[language]().catch(() => {
+      throw new Unreachable();
+    });
+    i18next.addResourceBundle(language, "translation", withTwo(texts.default));
   }
   await i18next.changeLanguage(language);
   document.documentElement.lang = language;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import en from "./en";
 import { formatting } from "./format";
 import he from "./he";
-import { languageOf } from "./index";
+import i18next, { languageOf, setLanguage } from "./index";
 
 const flat = (texts: object, at = ""): [string, string][] =>
   Object.entries(texts).flatMap(([key, value]) =>
@@ -23,6 +23,19 @@ describe("the texts", () => {
   test("of Hebrew are in Hebrew, but for names", () => {
     for (const [key, text] of flat(he)) {
       if (text !== "" && text !== "Webhooks" && text !== "Webhook") expect(text, key).toMatch(/[\u0590-\u05ff]/);
+    }
+  });
+
+  test("count whatever there is to be counted, in both languages", async () => {
+    const counted = flat(en).flatMap(([key]) => (key.endsWith("_other") ? [key.replace("_other", "")] : []));
+    expect(counted.length).toBeGreaterThan(10);
+    for (const language of ["he", "en"] as const) {
+      await setLanguage(language);
+      for (const key of counted) {
+        for (const count of [0, 1, 2, 3, 10, 11, 21, 100]) {
+          expect(i18next.t(key as "common.gone", { count }), `${count} in ${language}`).not.toBe(key);
+        }
+      }
     }
   });
 

@@ -7,6 +7,8 @@ import { queries } from "../api/queries";
 import { type Inbound, type InboundChange, type Receipt, SCOPES, type Scope } from "../api/types";
 import { useGroup } from "../app/group";
 import { useT } from "../i18n";
+import { readClaims } from "../session/jwt";
+import { useSession } from "../session/session";
 import { Badge } from "../ui/Badges";
 import { Page, Section } from "../ui/Page";
 import { Empty, Loaded } from "../ui/States";
@@ -53,7 +55,12 @@ function Shown({ groupId, value }: { groupId: string; value: Inbound }) {
       />
       <Samples groupId={groupId} />
       <Calls groupId={groupId} />
-      <SecretOnce secret={secret?.text ?? null} rotating={secret?.rotated} onClose={() => setSecret(null)} />
+      <SecretOnce
+        secret={secret?.text ?? null}
+        awaited={change.isPending && (change.variables.rotateSecret === true || value.secretHint === null)}
+        rotating={secret?.rotated}
+        onClose={() => setSecret(null)}
+      />
     </>
   );
 }
@@ -153,9 +160,17 @@ function Settings({ value, busy, onSave }: SettingsProps) {
   );
 }
 
+/** To the day, so that the samples do not change while they are read. */
+const nextWeek = () => `${new Date(Date.now() + 7 * 86_400_000).toISOString().slice(0, 10)}T09:00:00Z`;
+
 function Samples({ groupId }: { groupId: string }) {
   const t = useT();
-  const url = `${window.location.origin}/api/integrations/inbound/${groupId}/tasks`;
+  const { token } = useSession();
+  const filled = {
+    url: `${window.location.origin}/api/integrations/inbound/${groupId}/tasks`,
+    user: readClaims(token ?? "")?.sub ?? "<user id>",
+    due: nextWeek(),
+  };
   return (
     <Section title={t("inbound.samples")} text={t("inbound.samplesText")}>
       <Tabs defaultValue={SAMPLES[0]} variant="outline">
@@ -168,7 +183,7 @@ function Samples({ groupId }: { groupId: string }) {
         </Tabs.List>
         {SAMPLES.map((sample) => (
           <Tabs.Panel key={sample} value={sample} pt="sm">
-            <Code text={sampleOf(sample, url)} label={sample} />
+            <Code text={sampleOf(sample, filled)} label={sample} />
           </Tabs.Panel>
         ))}
       </Tabs>

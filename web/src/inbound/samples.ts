@@ -1,14 +1,26 @@
 export const SAMPLES = ["cURL", "Node", "Python", "C#"] as const;
 export type Sample = (typeof SAMPLES)[number];
 
-const BODY = `{"externalId":"order-4711","name":"Call the customer back","assignedUserId":"<user id>","difficulty":3,"dueAt":"2026-01-31T09:00:00Z"}`;
+/** What the samples are filled in with: the group's URL, a member who gets the task, and when it is due. */
+export type Filled = { url: string; user: string; due: string };
+
+const bodyWith = ({ user, due }: Filled) =>
+  JSON.stringify({
+    externalId: "order-4711",
+    name: "Call the customer back",
+    assignedUserId: user,
+    difficulty: 3,
+    dueAt: due,
+  });
 
 /** A call of this group's endpoint, signed: `sha256=` and the hex HMAC-SHA256 of `{timestamp}.{raw body}`. */
-export function sampleOf(sample: Sample, url: string): string {
+export function sampleOf(sample: Sample, filled: Filled): string {
+  const { url } = filled;
+  const body = bodyWith(filled);
   switch (sample) {
     case "cURL":
       return `SECRET='whsec_…'
-BODY='${BODY}'
+BODY='${body}'
 NOW=$(date +%s)
 SIGNATURE=$(printf '%s.%s' "$NOW" "$BODY" | openssl dgst -sha256 -hmac "$SECRET" -r | cut -d' ' -f1)
 
@@ -20,7 +32,7 @@ curl -i '${url}' \\
     case "Node":
       return `import { createHmac } from "node:crypto";
 
-const body = JSON.stringify(${BODY});
+const body = JSON.stringify(${body});
 const timestamp = String(Math.floor(Date.now() / 1000));
 const signature = createHmac("sha256", process.env.SECRET).update(\`\${timestamp}.\${body}\`).digest("hex");
 
@@ -37,7 +49,7 @@ console.log(answer.status, await answer.json());`;
     case "Python":
       return `import hashlib, hmac, os, time, urllib.request
 
-body = b'${BODY}'
+body = b'${body}'
 timestamp = str(int(time.time()))
 signature = hmac.new(os.environ["SECRET"].encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
@@ -52,7 +64,7 @@ with urllib.request.urlopen(request) as answer:
       return `using System.Security.Cryptography;
 using System.Text;
 
-var body = """${BODY}""";
+var body = """${body}""";
 var timestamp = DateTimeOffset.UtcNow.ToUnixTimeSeconds().ToString();
 var key = Encoding.UTF8.GetBytes(Environment.GetEnvironmentVariable("SECRET")!);
 var signature = Convert.ToHexString(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes($"{timestamp}.{body}"))).ToLowerInvariant();

@@ -1,5 +1,5 @@
-import { Box, Button, Group, SimpleGrid, Skeleton, Text } from "@mantine/core";
-import { useQueries, useQuery } from "@tanstack/react-query";
+import { Box, Group, SimpleGrid, Skeleton, Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense } from "react";
 import { queries } from "../api/queries";
@@ -8,11 +8,11 @@ import { useGroup } from "../app/group";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { HealthBadge } from "../ui/Badges";
-import { Icon } from "../ui/Icon";
 import { Page } from "../ui/Page";
 import { Empty, Failure, Loaded } from "../ui/States";
 import { Ltr } from "../ui/Text";
 import { useNow } from "../ui/useNow";
+import { NewButton } from "../webhooks/NewButton";
 import { toneOf } from "./health";
 
 const HourChart = lazy(() => import("./HourChart"));
@@ -31,23 +31,18 @@ export function OverviewPage() {
 
 function Begin() {
   const t = useT();
-  const action = (
-    <Button component={Link} to="/webhooks/new" leftSection={<Icon name="plus" size={16} />}>
-      {t("webhooks.new")}
-    </Button>
-  );
   return (
     <Box className="surface">
-      <Empty icon="hook" title={t("overview.begin")} text={t("overview.beginDetail")} action={action} />
+      <Empty icon="hook" title={t("overview.begin")} text={t("overview.beginDetail")} action={<NewButton />} />
     </Box>
   );
 }
 
-/** Whether changes arrive, in plain words. */
+/** Whether changes arrive, in plain words. What was so when it was last known is not said as if it were so now. */
 function Stream() {
   const t = useT();
   const status = useQuery(queries.status());
-  if (status.data) return <StreamLine status={status.data} />;
+  if (status.data && !status.error) return <StreamLine status={status.data} />;
   if (status.error) {
     return (
       <Box mb="md">
@@ -118,7 +113,7 @@ function useHeadroomWords({ state, oplogRemainingSeconds: left }: StreamStatus):
 function Day({ webhooks, group }: { webhooks: Webhook[]; group: string }) {
   const t = useT();
   const all = useQuery(queries.groupStats(group));
-  const each = useQueries({ queries: webhooks.map((webhook) => queries.stats(webhook.id)) });
+  const each = useQuery(queries.statsOfEach(group));
   if (all.error && !all.data) return <Failure error={all.error} retry={() => all.refetch()} />;
   return (
     <>
@@ -131,7 +126,7 @@ function Day({ webhooks, group }: { webhooks: Webhook[]; group: string }) {
           {all.data ? <HourChart hours={all.data.byHour} /> : <Skeleton height={250} mt="md" />}
         </Suspense>
       </Box>
-      <PerWebhook webhooks={webhooks} stats={each.map((answer) => answer.data)} />
+      <PerWebhook webhooks={webhooks} stats={each.data} />
     </>
   );
 }
@@ -195,7 +190,7 @@ function Tile({ label, value, note, tone, waiting }: TileProps) {
   );
 }
 
-function PerWebhook({ webhooks, stats }: { webhooks: Webhook[]; stats: (Stats | undefined)[] }) {
+function PerWebhook({ webhooks, stats }: { webhooks: Webhook[]; stats: Map<string, Stats> | undefined }) {
   const t = useT();
   const format = useFormat();
   const ms = useMilliseconds();
@@ -217,19 +212,19 @@ function PerWebhook({ webhooks, stats }: { webhooks: Webhook[]; stats: (Stats | 
             </tr>
           </thead>
           <tbody>
-            {webhooks.map((webhook, index) => {
-              const one = stats[index];
+            {webhooks.map((webhook) => {
+              const one = stats?.get(webhook.id);
               return (
                 <tr key={webhook.id}>
                   <td>
                     <Link className="link" to="/webhooks/$webhookId" params={{ webhookId: webhook.id }}>
-                      {webhook.name}
+                      <bdi>{webhook.name}</bdi>
                     </Link>
                   </td>
                   <td>
                     <HealthBadge webhook={webhook} />
                   </td>
-                  <td>{one ? format.number(one.attempts) : "–"}</td>
+                  <td>{stats ? format.number(one?.attempts ?? 0) : "–"}</td>
                   <td>{one ? format.share(one.successes, one.attempts) : "–"}</td>
                   <td>{ms(one?.latencyMs.p50)}</td>
                   <td>{ms(one?.latencyMs.p95)}</td>
@@ -244,8 +239,10 @@ function PerWebhook({ webhooks, stats }: { webhooks: Webhook[]; stats: (Stats | 
                       >
                         {format.number(one.deadLetters)}
                       </Link>
+                    ) : stats ? (
+                      format.number(0)
                     ) : (
-                      (one?.deadLetters ?? "–")
+                      "–"
                     )}
                   </td>
                 </tr>

@@ -1,13 +1,10 @@
 import { Box, Loader, Stack, Text, Title } from "@mantine/core";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
 import { useT } from "../i18n";
 import { Empty } from "../ui/States";
 import { session, useSession } from "./session";
 import { TokenForm } from "./TokenForm";
-
-/** How long the embedding page has to bring a token before its absence is said. */
-const PATIENCE_MS = 8_000;
+import { useLate } from "./useLate";
 
 /** In a frame: waits for the host. On a plain page: takes the task service's token. */
 export function SignIn() {
@@ -44,12 +41,8 @@ export function SignIn() {
 
 function WaitingForHost() {
   const t = useT();
-  const [late, setLate] = useState(false);
-  useEffect(() => {
-    const timer = setTimeout(() => setLate(true), PATIENCE_MS);
-    return () => clearTimeout(timer);
-  }, []);
-  if (late) return <Empty order={1} icon="key" title={t("session.hostSilent")} text={t("session.hostSilentDetail")} />;
+  if (useLate())
+    return <Empty order={1} icon="key" title={t("session.hostSilent")} text={t("session.hostSilentDetail")} />;
   return (
     <Stack align="center" py={80} role="status">
       <Loader />

@@ -30,18 +30,20 @@ export function allowedOrigins(): string[] {
 
 /**
  * Talks with the page around this one, if there is one. Messages count only from the parent window and only from an origin
- * that the server allows; ours hold nothing secret and are addressed to those origins.
+ * that the server allows; ours hold nothing secret and are addressed to those origins. What it answers ends the listening.
  */
-export function startEmbedding(apply: (message: HostMessage) => void) {
-  if (window.parent === window) return;
+export function startEmbedding(apply: (message: HostMessage) => void): (() => void) | undefined {
+  if (window.parent === window) return undefined;
   const origins = allowedOrigins();
   const tell = (type: string) => {
     for (const origin of origins) window.parent.postMessage({ type }, origin);
   };
-  window.addEventListener("message", (event) => {
+  const listen = (event: MessageEvent) => {
     if (event.source !== window.parent || !origins.includes(event.origin)) return;
     if (isFromHost(event.data)) apply(event.data);
-  });
+  };
+  window.addEventListener("message", listen);
   session.embed(() => tell("taskwire:token-needed"));
   tell("taskwire:ready");
+  return () => window.removeEventListener("message", listen);
 }

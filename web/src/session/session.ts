@@ -60,6 +60,11 @@ export const session = {
     });
   },
 
+  /** The host has not heard, or not answered. */
+  askAgain() {
+    if (state.renewing) askForToken?.();
+  },
+
   embed(ask: () => void) {
     askForToken = ask;
     set({ embedded: true });

@@ -11,7 +11,7 @@ export type Call = { method: string; path: string; body: unknown; headers: Heade
 export function answer(
   method: "get" | "post" | "put" | "delete",
   path: string,
-  reply: (call: Call) => JsonBodyType | Response,
+  reply: (call: Call) => JsonBodyType | Response | Promise<JsonBodyType | Response>,
 ) {
   const calls: Call[] = [];
   server.use(
@@ -25,7 +25,7 @@ export function answer(
         headers: request.headers,
       };
       calls.push(call);
-      const made = reply(call);
+      const made = await reply(call);
       return made instanceof Response ? made : HttpResponse.json(made);
     }),
   );

@@ -1,6 +1,7 @@
 import "@testing-library/jest-dom/vitest";
 import { cleanup, configure } from "@testing-library/react";
 import { afterAll, afterEach, beforeAll } from "vitest";
+import { setLanguage } from "../i18n";
 import { server } from "./server";
 
 // What jsdom has not, and Mantine asks for.
@@ -23,6 +24,8 @@ window.scrollTo = () => {};
 
 // Pages are loaded when they are first shown, which takes its time on a busy machine.
 configure({ asyncUtilTimeout: 10_000 });
+
+await setLanguage("en");
 
 beforeAll(() => server.listen({ onUnhandledRequest: "error" }));
 afterEach(() => {

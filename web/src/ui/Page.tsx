@@ -14,7 +14,7 @@ export function Page({ title, lead, actions, badge, children }: Props) {
         <Box style={{ minWidth: 0, flex: "1 1 260px" }}>
           <Group gap="sm" wrap="wrap">
             <Title order={1} size="h2" style={{ letterSpacing: "-0.012em", overflowWrap: "anywhere" }}>
-              {title}
+              <bdi>{title}</bdi>
             </Title>
             {badge}
           </Group>

@@ -1,5 +1,12 @@
-import { type ColumnDef, flexRender, getCoreRowModel, type RowData, useReactTable } from "@tanstack/react-table";
-import type { KeyboardEvent, MouseEvent } from "react";
+import {
+  type ColumnDef,
+  flexRender,
+  getCoreRowModel,
+  type Row,
+  type RowData,
+  useReactTable,
+} from "@tanstack/react-table";
+import { type KeyboardEvent, type MouseEvent, memo, type RefObject, useEffect, useRef } from "react";
 
 declare module "@tanstack/react-table" {
   interface ColumnMeta<TData extends RowData, TValue> {
@@ -25,6 +32,10 @@ const isOwnControl = (target: EventTarget) =>
 
 export function Rows<T>({ label, data, columns, rowId, open, opened, openLabel }: Props<T>) {
   const table = useReactTable({ data, columns, getRowId: rowId, getCoreRowModel: getCoreRowModel() });
+  const latest = useRef(open);
+  useEffect(() => {
+    latest.current = open;
+  });
   return (
     // Roles are said, because as cards the rows lose those that come with the elements.
     // biome-ignore-start lint/a11y/noRedundantRoles: see above
@@ -47,38 +58,67 @@ export function Rows<T>({ label, data, columns, rowId, open, opened, openLabel }
       </thead>
       <tbody role="rowgroup">
         {table.getRowModel().rows.map((row) => (
-          <tr
+          <BodyRow
             key={row.id}
-            role="row"
-            data-id={row.id}
-            className={open ? "opens" : undefined}
-            tabIndex={open ? 0 : undefined}
-            data-opened={(open && opened === row.id) || undefined}
-            aria-label={openLabel?.(row.original)}
-            onClick={(event: MouseEvent) => {
-              if (!isOwnControl(event.target)) open?.(row.original);
-            }}
-            onKeyDown={(event: KeyboardEvent) => {
-              if (event.target === event.currentTarget && (event.key === "Enter" || event.key === " ")) {
-                event.preventDefault();
-                open?.(row.original);
-              }
-            }}
-          >
-            {row.getVisibleCells().map((cell) => (
-              <td
-                key={cell.id}
-                role="cell"
-                data-wide={cell.column.columnDef.meta?.narrow === "wide" || undefined}
-                data-drop={cell.column.columnDef.meta?.narrow === "drop" || undefined}
-              >
-                {flexRender(cell.column.columnDef.cell, cell.getContext())}
-              </td>
-            ))}
-          </tr>
+            row={row}
+            original={row.original}
+            columns={columns}
+            open={open ? latest : undefined}
+            opened={open !== undefined && opened === row.id}
+            label={openLabel?.(row.original)}
+          />
         ))}
       </tbody>
     </table>
     // biome-ignore-end lint/a11y/noRedundantRoles: see above
   );
 }
+
+type RowProps<T> = {
+  row: Row<T>;
+  original: T;
+  columns: ColumnDef<T>[];
+  open: RefObject<((row: T) => void) | undefined> | undefined;
+  opened: boolean;
+  label: string | undefined;
+};
+
+function DrawnRow<T>({ row, original, open, opened, label }: RowProps<T>) {
+  return (
+    <tr
+      // biome-ignore lint/a11y/noRedundantRoles: as above
+      role="row"
+      data-id={row.id}
+      className={open ? "opens" : undefined}
+      tabIndex={open ? 0 : undefined}
+      data-opened={opened || undefined}
+      aria-label={label}
+      onClick={(event: MouseEvent) => {
+        if (!isOwnControl(event.target)) open?.current?.(original);
+      }}
+      onKeyDown={(event: KeyboardEvent) => {
+        if (event.target === event.currentTarget && (event.key === "Enter" || event.key === " ")) {
+          event.preventDefault();
+          open?.current?.(original);
+        }
+      }}
+    >
+      {row.getVisibleCells().map((cell) => (
+        <td
+          key={cell.id}
+          // biome-ignore lint/a11y/noRedundantRoles: as above
+          role="cell"
+          data-wide={cell.column.columnDef.meta?.narrow === "wide" || undefined}
+          data-drop={cell.column.columnDef.meta?.narrow === "drop" || undefined}
+        >
+          {flexRender(cell.column.columnDef.cell, cell.getContext())}
+        </td>
+      ))}
+    </tr>
+  );
+}
+
+/** Drawn again only where something of it changed: there may be thousands. The table makes its rows anew each time. */
+const BodyRow = memo(DrawnRow, (before, after) =>
+  (["original", "columns", "open", "opened", "label"] as const).every((name) => before[name] === after[name]),
+) as typeof DrawnRow;

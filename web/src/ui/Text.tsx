@@ -1,8 +1,9 @@
-import { ActionIcon, CopyButton, Tooltip } from "@mantine/core";
+import { ActionIcon, Box, Text, Tooltip } from "@mantine/core";
 import type { ReactNode } from "react";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { Icon } from "./Icon";
+import { useCopy } from "./useCopy";
 import { useNow } from "./useNow";
 
 /** Ids, URLs and the like read from left to right in every language. */
@@ -30,19 +31,32 @@ export function Ago({ at }: { at: string }) {
   );
 }
 
+/** One value of a thing, under its name. */
+export function Fact({ label, children }: { label: string; children: ReactNode }) {
+  return (
+    <Box style={{ minWidth: 0 }}>
+      <Text size="xs" c="dimmed">
+        {label}
+      </Text>
+      <Text size="sm" component="div">
+        {children}
+      </Text>
+    </Box>
+  );
+}
+
 export function Copy({ text, label }: { text: string; label?: string }) {
   const t = useT();
+  const { state, copy } = useCopy();
   const what = label ?? t("common.copy");
+  const said = { copied: t("common.copied"), failed: t("common.notCopied") };
+  const colours = { copied: "teal", failed: "red" };
   return (
-    <CopyButton value={text} timeout={1500}>
-      {({ copied, copy }) => (
-        <Tooltip label={copied ? t("common.copied") : what}>
-          <ActionIcon variant="subtle" color={copied ? "teal" : "gray"} aria-label={what} onClick={copy}>
-            <Icon name={copied ? "check" : "copy"} size={16} />
-          </ActionIcon>
-        </Tooltip>
-      )}
-    </CopyButton>
+    <Tooltip label={state ? said[state] : what} opened={state === "failed" || undefined}>
+      <ActionIcon variant="subtle" color={state ? colours[state] : "gray"} aria-label={what} onClick={() => copy(text)}>
+        <Icon name={state === "copied" ? "check" : "copy"} size={16} />
+      </ActionIcon>
+    </Tooltip>
   );
 }
 

@@ -1,8 +1,9 @@
 import { Button, Group, Modal, Text, TextInput } from "@mantine/core";
 import { createContext, type FormEvent, type ReactNode, useCallback, useContext, useState } from "react";
 import { useT } from "../i18n";
+import { isolated } from "../i18n/format";
 
-type Question = {
+export type Question = {
   title: string;
   text: string;
   yes: string;
@@ -54,7 +55,7 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
           {asked?.type ? (
             <TextInput
               mt="md"
-              label={t("common.typeName", { name: asked.type })}
+              label={t("common.typeName", { name: isolated(asked.type) })}
               value={typed}
               onChange={(event) => setTyped(event.currentTarget.value)}
               autoComplete="off"

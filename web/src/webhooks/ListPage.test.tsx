@@ -20,7 +20,7 @@ const old = webhook({
 });
 
 function list() {
-  answer("get", "/webhooks/:id/stats", () => problem(404, "Not found", "none"));
+  answer("get", "/stats/webhooks", () => ({ items: [] }));
   answer("get", "/webhooks", () => ({ items: [payroll, chat, old], nextCursor: null }));
 }
 
@@ -47,6 +47,7 @@ describe("the list of webhooks", () => {
     expect(router.state.location.search).toMatchObject({ q: "chat", health: "disabled" });
     await user.click(screen.getByRole("button", { name: "Clear filters" }));
     expect(await screen.findByText("Payroll")).toBeVisible();
+    expect(screen.getByLabelText("Search name or URL")).toHaveValue("");
   });
 
   test("begins with the filter that the URL brings", async () => {
@@ -62,6 +63,37 @@ describe("the list of webhooks", () => {
     const { user } = show("/webhooks");
     await user.click(await screen.findByRole("switch", { name: "Pause Payroll" }));
     await waitFor(() => expect(puts[0]?.body).toEqual({ enabled: false }));
+  });
+
+  test("shows a switch as it was put, also while the list is loaded again", async () => {
+    list();
+    answer("put", "/webhooks/:id", () => ({ ...payroll, enabled: false }));
+    const { user } = show("/webhooks");
+    const on = await screen.findByRole("switch", { name: "Pause Payroll" });
+    let load = () => {};
+    const loading = new Promise<void>((resolve) => {
+      load = resolve;
+    });
+    const again = answer("get", "/webhooks", async () => {
+      await loading;
+      return { items: [{ ...payroll, enabled: false }, chat, old], nextCursor: null };
+    });
+    await user.click(on);
+    await waitFor(() => expect(again.length).toBeGreaterThan(0));
+    expect(screen.getByRole("switch", { name: "Resume Payroll" })).toBeEnabled();
+    load();
+  });
+
+  test("asks once for the day of all of them", async () => {
+    const hundred = Array.from({ length: 100 }, (_, number) =>
+      webhook({ id: (0x65a0 + number).toString(16).padStart(24, "0"), name: `Hook ${number}` }),
+    );
+    answer("get", "/webhooks", () => ({ items: hundred, nextCursor: null }));
+    const stats = answer("get", "/stats/webhooks", () => ({ items: [] }));
+    show("/webhooks");
+    expect(await screen.findByText("Hook 99")).toBeVisible();
+    expect(await screen.findAllByText("Quiet")).toHaveLength(100);
+    expect(stats).toHaveLength(1);
   });
 
   test("that is empty says what to do next", async () => {
@@ -88,7 +120,7 @@ describe("the list of webhooks", () => {
         ? problem(503, "Unavailable", "the database does not answer at present")
         : { items: [payroll], nextCursor: null },
     );
-    answer("get", "/webhooks/:id/stats", () => problem(404, "Not found", "none"));
+    answer("get", "/stats/webhooks", () => ({ items: [] }));
     const { user } = show("/webhooks");
     expect(await screen.findByText("the database does not answer at present")).toBeVisible();
     broken = false;

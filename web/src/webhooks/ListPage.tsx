@@ -1,4 +1,4 @@
-import { Box, Button, Group, SegmentedControl, Text, TextInput } from "@mantine/core";
+import { Box, Button, Group, SegmentedControl, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { ColumnDef } from "@tanstack/react-table";
@@ -9,12 +9,13 @@ import { useGroup } from "../app/group";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { HealthBadge } from "../ui/Badges";
-import { Icon } from "../ui/Icon";
 import { Page } from "../ui/Page";
 import { Rows } from "../ui/Rows";
+import { SearchField } from "../ui/SearchField";
 import { Empty, Loaded } from "../ui/States";
-import { Ago, Ltr } from "../ui/Text";
+import { Ago } from "../ui/Text";
 import { filterWebhooks, type ListFilter } from "./filter";
+import { NewButton } from "./NewButton";
 import { PauseSwitch } from "./PauseSwitch";
 import { Sparkline } from "./Sparkline";
 
@@ -43,15 +44,6 @@ export function ListPage() {
   );
 }
 
-function NewButton() {
-  const t = useT();
-  return (
-    <Button component={Link} to="/webhooks/new" leftSection={<Icon name="plus" size={16} />}>
-      {t("webhooks.new")}
-    </Button>
-  );
-}
-
 function Filters() {
   const t = useT();
   const search = useSearch({ from: "/webhooks" });
@@ -59,12 +51,10 @@ function Filters() {
   const put = (change: ListFilter) => navigate({ search: (before) => ({ ...before, ...change }), replace: true });
   return (
     <Group mb="md" gap="sm">
-      <TextInput
-        aria-label={t("webhooks.search")}
-        placeholder={t("webhooks.search")}
-        leftSection={<Icon name="search" size={16} />}
-        defaultValue={search.q ?? ""}
-        onChange={(event) => put({ q: event.currentTarget.value || undefined })}
+      <SearchField
+        label={t("webhooks.search")}
+        value={search.q ?? ""}
+        onChange={(q) => put({ q: q || undefined })}
         flex="1 1 220px"
         maw={340}
       />
@@ -156,10 +146,10 @@ function NameCell({ webhook }: { webhook: Webhook }) {
   return (
     <div style={{ minWidth: 0 }}>
       <Link className="link" to="/webhooks/$webhookId" params={{ webhookId: webhook.id }}>
-        {webhook.name}
+        <bdi>{webhook.name}</bdi>
       </Link>
-      <Text size="xs" c="dimmed" className="ellipsis" maw={380} title={webhook.targetUrl} component="div">
-        <Ltr>{webhook.targetUrl}</Ltr>
+      <Text size="xs" c="dimmed" className="ellipsis" dir="ltr" maw={380} title={webhook.targetUrl} component="div">
+        {webhook.targetUrl}
       </Text>
     </div>
   );
@@ -168,7 +158,7 @@ function NameCell({ webhook }: { webhook: Webhook }) {
 function DayCell({ id }: { id: string }) {
   const t = useT();
   const format = useFormat();
-  const { data, error } = useQuery(queries.stats(id));
+  const { data, error } = useQuery(queries.statsOfEach(useGroup()));
   if (error && !data)
     return (
       <Text size="sm" c="dimmed">
@@ -176,12 +166,13 @@ function DayCell({ id }: { id: string }) {
       </Text>
     );
   if (!data) return null;
+  const day = data.get(id);
   return (
     <Group gap="sm" wrap="nowrap">
       <Text size="sm" w={66} ta="start">
-        {data.attempts === 0 ? t("webhooks.quiet") : format.share(data.successes, data.attempts)}
+        {day ? format.share(day.successes, day.attempts) : t("webhooks.quiet")}
       </Text>
-      <Sparkline hours={data.byHour} />
+      <Sparkline hours={day?.byHour ?? []} />
     </Group>
   );
 }

@@ -1,3 +1,4 @@
+import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { api } from "../api/calls";
@@ -17,13 +18,15 @@ export function NewPage() {
   const [initial] = useState(newValues);
   const [made, setMade] = useState<{ id: string; secret: string } | null>(null);
 
-  const create = async (values: FormValues) => {
-    const body = { ...bodyOf(values), groupId, enabled: true, ...(values.secret ? { secret: values.secret } : {}) };
-    const created = await api.createWebhook(body);
-    keep(created);
-    setMade({ id: created.value.id, secret: created.value.secret ?? values.secret });
-    return "saved" as const;
-  };
+  const create = useMutation({
+    mutationFn: async (values: FormValues) => {
+      const body = { ...bodyOf(values), groupId, enabled: true, ...(values.secret ? { secret: values.secret } : {}) };
+      const created = await api.createWebhook(body);
+      keep(created);
+      setMade({ id: created.value.id, secret: created.value.secret ?? values.secret });
+      return "saved" as const;
+    },
+  });
   const open = () => {
     if (made) void navigate({ to: "/webhooks/$webhookId", params: { webhookId: made.id } });
   };
@@ -34,10 +37,10 @@ export function NewPage() {
         initial={initial}
         withSecret
         submitLabel={t("webhooks.create")}
-        onSubmit={create}
+        onSubmit={create.mutateAsync}
         onCancel={() => navigate({ to: "/webhooks" })}
       />
-      <SecretOnce secret={made?.secret ?? null} onClose={open} />
+      <SecretOnce secret={made?.secret ?? null} awaited={create.isPending} onClose={open} />
     </Page>
   );
 }

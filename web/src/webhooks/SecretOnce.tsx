@@ -1,22 +1,35 @@
-import { Alert, Button, CopyButton, Group, Modal, Text } from "@mantine/core";
+import { Alert, Button, Group, Modal, Text } from "@mantine/core";
+import { useRef } from "react";
 import { useT } from "../i18n";
+import { CopyButton } from "../ui/CopyButton";
 import { Icon } from "../ui/Icon";
+import { useLeaveGuard } from "../ui/useLeaveGuard";
 
-/** A new secret, shown this once. It closes by its button only, so that no stray click loses it. */
-export function SecretOnce({
-  secret,
-  rotating,
-  onClose,
-}: {
+type Props = {
   secret: string | null;
+  /** It is being made: who leaves now never sees it. */
+  awaited: boolean;
   rotating?: boolean;
   onClose: () => void;
-}) {
+};
+
+/** A new secret, shown this once. It closes by its button only, so that no stray click loses it. */
+export function SecretOnce({ secret, awaited, rotating, onClose }: Props) {
   const t = useT();
+  const stored = useRef<string | null>(null);
+  useLeaveGuard({
+    when: awaited || secret !== null,
+    unless: () => secret !== null && stored.current === secret,
+    question: { title: t("secret.leave"), text: t("secret.leaveDetail"), yes: t("form.leaveYes"), danger: true },
+  });
+  const close = () => {
+    stored.current = secret;
+    onClose();
+  };
   return (
     <Modal
       opened={secret !== null}
-      onClose={onClose}
+      onClose={close}
       closeOnClickOutside={false}
       closeOnEscape={false}
       withCloseButton={false}
@@ -31,18 +44,8 @@ export function SecretOnce({
         {t("secret.onceWarning")}
       </Alert>
       <Group justify="space-between" mt="lg">
-        <CopyButton value={secret ?? ""}>
-          {({ copied, copy }) => (
-            <Button
-              variant={copied ? "light" : "filled"}
-              leftSection={<Icon name={copied ? "check" : "copy"} size={16} />}
-              onClick={copy}
-            >
-              {t(copied ? "common.copied" : "secret.copy")}
-            </Button>
-          )}
-        </CopyButton>
-        <Button variant="default" onClick={onClose}>
+        <CopyButton text={secret ?? ""} label={t("secret.copy")} />
+        <Button variant="default" onClick={close}>
           {t("secret.stored")}
         </Button>
       </Group>

@@ -62,7 +62,7 @@ export function SecretTab({ webhook }: { webhook: Webhook }) {
           </Button>
         </Group>
       </Section>
-      <SecretOnce secret={secret} rotating onClose={() => setSecret(null)} />
+      <SecretOnce secret={secret} awaited={rotate.isPending} rotating onClose={() => setSecret(null)} />
     </>
   );
 }

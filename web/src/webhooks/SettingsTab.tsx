@@ -9,7 +9,7 @@ import type { Webhook } from "../api/types";
 import { useT } from "../i18n";
 import { Icon } from "../ui/Icon";
 import { Ltr } from "../ui/Text";
-import { useKeep, useSayFailure } from "./changes";
+import { useKeep } from "./changes";
 import { type BodyField, bodyOf, differences, type FormValues, valuesOf } from "./schema";
 import { type Saved, WebhookForm } from "./WebhookForm";
 
@@ -20,7 +20,6 @@ export function SettingsTab({ found }: { found: Versioned<Webhook> }) {
   const t = useT();
   const client = useQueryClient();
   const keep = useKeep();
-  const sayFailure = useSayFailure();
   // The version that the form began with: refreshes in the background must not move it.
   const [base, setBase] = useState(found);
   const [conflict, setConflict] = useState<Conflict | null>(null);
@@ -56,25 +55,22 @@ export function SettingsTab({ found }: { found: Versioned<Webhook> }) {
     setBase(conflict.theirs);
     setConflict(null);
   };
-  const saveMine = async () => {
-    if (!conflict) return;
-    await save(conflict.mine, conflict.base, conflict.theirs.etag).catch(sayFailure);
-  };
 
   return (
     <WebhookForm
       key={base.etag}
       initial={valuesOf(base.value)}
       submitLabel={t("form.save")}
-      onSubmit={(values) => save(values)}
-      extra={conflict ? <ConflictNotice conflict={conflict} onTheirs={takeTheirs} onMine={saveMine} /> : null}
+      // Once the other's changes are shown, saving is on top of them.
+      onSubmit={(values) => (conflict ? save(values, conflict.base, conflict.theirs.etag) : save(values))}
+      extra={conflict ? <ConflictNotice conflict={conflict} onTheirs={takeTheirs} /> : null}
     />
   );
 }
 
-type NoticeProps = { conflict: Conflict; onTheirs: () => void; onMine: () => Promise<void> };
+type NoticeProps = { conflict: Conflict; onTheirs: () => void };
 
-function ConflictNotice({ conflict, onTheirs, onMine }: NoticeProps) {
+function ConflictNotice({ conflict, onTheirs }: NoticeProps) {
   const t = useT();
   const theirs = valuesOf(conflict.theirs.value);
   const fields = differences(conflict.base, theirs);
@@ -112,7 +108,7 @@ function ConflictNotice({ conflict, onTheirs, onMine }: NoticeProps) {
         </Table.Tbody>
       </Table>
       <Group gap="xs">
-        <Button size="xs" onClick={() => void onMine()}>
+        <Button size="xs" type="submit">
           {t("conflict.saveMine")}
         </Button>
         <Button size="xs" variant="default" onClick={onTheirs}>

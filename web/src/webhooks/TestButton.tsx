@@ -6,6 +6,7 @@ import type { TestResult, Webhook } from "../api/types";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { Icon } from "../ui/Icon";
+import { useOnce } from "../ui/useOnce";
 import { useSayFailure } from "./changes";
 
 /** Sends one signed test now and says what came back. */
@@ -28,12 +29,13 @@ export function TestButton({ webhook }: { webhook: Webhook }) {
       });
     },
   });
+  const begin = useOnce(test);
   return (
     <Button
       variant="default"
       loading={test.isPending}
       leftSection={<Icon name="send" size={15} />}
-      onClick={() => test.mutate()}
+      onClick={() => begin()}
     >
       {t("test.send")}
     </Button>

@@ -1,6 +1,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { HttpResponse } from "msw";
 import { describe, expect, test } from "vitest";
+import { queryClient } from "../api/queries";
 import { answer, problem } from "../test/server";
 import { show } from "../test/show";
 import { webhook } from "../test/things";
@@ -96,6 +97,38 @@ describe("a new webhook's form", () => {
     });
   });
 
+  test("asks before the secret is left: while it is being made, and until it is said to be stored", async () => {
+    let make = () => {};
+    const made = new Promise<void>((resolve) => {
+      make = resolve;
+    });
+    answer("post", "/webhooks", async () => {
+      await made;
+      return versioned({ ...webhook(), secret: "whsec_c2VjcmV0" }, 1);
+    });
+    answer("get", "/webhooks/:id", () => versioned(webhook(), 1));
+    answer("get", "/webhooks/:id/deliveries", () => ({ items: [], nextCursor: null }));
+    const { user, name, url, submit, router } = await newForm();
+    await user.type(name, "Payroll");
+    await user.type(url, "https://payroll.example/hook");
+    await user.click(submit);
+    const stay = async () => {
+      const dialog = await screen.findByRole("dialog", { name: "Leave without the secret?" });
+      await user.click(within(dialog).getByRole("button", { name: "Cancel" }));
+      await waitFor(() => expect(dialog).not.toBeInTheDocument());
+    };
+    expect(screen.getByRole("button", { name: "Cancel" })).toBeDisabled();
+    void router.navigate({ to: "/events" });
+    await stay();
+    make();
+    expect(await screen.findByTestId("secret")).toHaveTextContent("whsec_c2VjcmV0");
+    void router.navigate({ to: "/events" });
+    await stay();
+    expect(screen.getByTestId("secret")).toHaveTextContent("whsec_c2VjcmV0");
+    await user.click(screen.getByRole("button", { name: "I have stored it" }));
+    expect(await screen.findByText("Nothing delivered yet")).toBeVisible();
+  });
+
   test("asks before unsaved text is left", async () => {
     const { user, name, router } = await newForm();
     await user.type(name, "Half a name");
@@ -109,7 +142,7 @@ describe("a new webhook's form", () => {
 });
 
 describe("the settings of a webhook that somebody else changed meanwhile", () => {
-  test("show what changed, overwrite nothing, and send only what was changed here", async () => {
+  async function conflict() {
     const before = webhook();
     const theirs = webhook({ name: "Payroll, new", timeoutSeconds: 5 });
     let changed = false;
@@ -125,8 +158,11 @@ describe("the settings of a webhook that somebody else changed meanwhile", () =>
     await user.clear(name);
     await user.type(name, "Wages");
     await user.click(screen.getByRole("button", { name: "Save changes" }));
+    return { user, name, puts, notice: await screen.findByTestId("conflict") };
+  }
 
-    const notice = await screen.findByTestId("conflict");
+  test("show what changed, overwrite nothing, and send only what was changed here", async () => {
+    const { user, puts, notice } = await conflict();
     expect(within(notice).getByText("Payroll, new")).toBeVisible();
     expect(within(notice).getByText("Wages")).toBeVisible();
     expect(within(notice).getByText("Time limit")).toBeVisible();
@@ -138,4 +174,25 @@ describe("the settings of a webhook that somebody else changed meanwhile", () =>
     expect(puts[1]?.headers.get("if-match")).toBe('"2"');
     await waitFor(() => expect(screen.queryByTestId("conflict")).toBeNull());
   });
+
+  test("are saved as they stand in the form then, not as they stood when the conflict came up", async () => {
+    const { user, name, puts, notice } = await conflict();
+    await user.type(name, " and bonuses");
+    await user.click(within(notice).getByRole("button", { name: "Save my changes on top" }));
+    await waitFor(() => expect(puts).toHaveLength(2));
+    expect(puts[1]?.body).toEqual({ name: "Wages and bonuses" });
+  });
+});
+
+test("a webhook that somebody deleted meanwhile is said to be gone, and what was typed stays", async () => {
+  let there = true;
+  answer("get", "/webhooks", () => ({ items: [webhook()], nextCursor: null }));
+  answer("get", "/webhooks/:id", () => (there ? versioned(webhook(), 1) : problem(404, "Not found", "no webhook")));
+  const { user } = show(`/webhooks/${webhook().id}?tab=settings`);
+  const name = await screen.findByLabelText(/^Name/);
+  await user.type(name, ", half");
+  there = false;
+  await queryClient.invalidateQueries({ queryKey: ["webhook"] });
+  expect(await screen.findByText(/Somebody has deleted this webhook meanwhile/)).toBeVisible();
+  expect(name).toHaveValue("Payroll, half");
 });

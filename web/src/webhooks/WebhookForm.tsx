@@ -14,7 +14,6 @@ import {
   Text,
   TextInput,
 } from "@mantine/core";
-import { useBlocker } from "@tanstack/react-router";
 import { type ReactNode, useRef } from "react";
 import { Controller, type FieldPath, useFieldArray, useForm, useWatch } from "react-hook-form";
 import { Problem } from "../api/problem";
@@ -24,7 +23,7 @@ import { Icon } from "../ui/Icon";
 import { Section } from "../ui/Page";
 import { Failure } from "../ui/States";
 import { Ltr } from "../ui/Text";
-import { useConfirm } from "../ui/useConfirm";
+import { useLeaveGuard } from "../ui/useLeaveGuard";
 import { urlWarning } from "./checks";
 import { RetrySchedule } from "./RetrySchedule";
 import { type FormValues, fieldOf, formSchema } from "./schema";
@@ -54,7 +53,10 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
   const [maxAttempts, backoffSeconds] = useWatch({ control, name: ["maxAttempts", "backoffSeconds"] });
   const warning = urlWarning(url);
   const dirty = formState.isDirty && !formState.isSubmitting && !formState.isSubmitSuccessful;
-  useLeaveGuard(dirty);
+  useLeaveGuard({
+    when: dirty,
+    question: { title: t("form.leave"), text: t("form.leaveDetail"), yes: t("form.leaveYes"), danger: true },
+  });
 
   // The form's own messages are keys; the server's are texts.
   const say = (message: string | undefined) =>
@@ -278,7 +280,7 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
           </Text>
         ) : null}
         {onCancel ? (
-          <Button variant="default" onClick={onCancel}>
+          <Button variant="default" onClick={onCancel} disabled={formState.isSubmitting}>
             {t("common.cancel")}
           </Button>
         ) : null}
@@ -297,23 +299,3 @@ const FaultText = ({ text }: { text: string | undefined }) =>
       {text}
     </Text>
   ) : null;
-
-/** Asks before what was typed is lost. */
-function useLeaveGuard(dirty: boolean) {
-  const t = useT();
-  const confirm = useConfirm();
-  useBlocker({
-    shouldBlockFn: async ({ current, next }) => {
-      // Filters and tabs in the URL keep the form where it is.
-      if (current.pathname === next.pathname && current.search === next.search) return false;
-      return !(await confirm({
-        title: t("form.leave"),
-        text: t("form.leaveDetail"),
-        yes: t("form.leaveYes"),
-        danger: true,
-      }));
-    },
-    disabled: !dirty,
-    enableBeforeUnload: dirty,
-  });
-}

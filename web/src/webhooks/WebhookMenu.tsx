@@ -6,6 +6,7 @@ import { api } from "../api/calls";
 import type { Webhook } from "../api/types";
 import type { BulkKind } from "../deliveries/BulkDialog";
 import { useT } from "../i18n";
+import { isolated } from "../i18n/format";
 import { Icon } from "../ui/Icon";
 import { useConfirm } from "../ui/useConfirm";
 import { useSayFailure } from "./changes";
@@ -19,7 +20,7 @@ export function WebhookMenu({ webhook, onBulk }: { webhook: Webhook; onBulk: (ki
 
   const remove = async () => {
     const sure = await confirm({
-      title: t("webhooks.deleteTitle", { name: webhook.name }),
+      title: t("webhooks.deleteTitle", { name: isolated(webhook.name) }),
       text: t("webhooks.deleteDetail"),
       yes: t("webhooks.delete"),
       type: webhook.name,
@@ -35,7 +36,7 @@ export function WebhookMenu({ webhook, onBulk }: { webhook: Webhook; onBulk: (ki
     await navigate({ to: "/webhooks" });
     client.removeQueries({ queryKey: ["webhook", webhook.id] });
     void client.invalidateQueries({ queryKey: ["webhooks"] });
-    notifications.show({ message: t("webhooks.deleted", { name: webhook.name }) });
+    notifications.show({ message: t("webhooks.deleted", { name: isolated(webhook.name) }) });
   };
 
   return (

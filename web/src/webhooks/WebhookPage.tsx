@@ -16,6 +16,7 @@ import { Icon } from "../ui/Icon";
 import { Page } from "../ui/Page";
 import { Loaded } from "../ui/States";
 import { Ago, Copy, Ltr } from "../ui/Text";
+import { useOnce } from "../ui/useOnce";
 import { useChangeWebhook } from "./changes";
 import { SecretTab } from "./SecretTab";
 import { SettingsTab } from "./SettingsTab";
@@ -24,9 +25,19 @@ import { WebhookMenu } from "./WebhookMenu";
 
 export function WebhookPage() {
   const { webhookId } = useParams({ from: "/webhooks/$webhookId" });
+  const t = useT();
   const webhook = useQuery(queries.webhook(webhookId));
   if (isStatus(webhook.error, 404) && !webhook.data) return <NotFound />;
-  return <Loaded of={webhook}>{(found) => <Shown key={webhookId} found={found} />}</Loaded>;
+  return (
+    <>
+      {isStatus(webhook.error, 404) ? (
+        <Alert color="red" mb="md" icon={<Icon name="alert" />} role="alert">
+          {t("webhooks.goneMeanwhile")}
+        </Alert>
+      ) : null}
+      <Loaded of={webhook}>{(found) => <Shown key={webhookId} found={found} />}</Loaded>
+    </>
+  );
 }
 
 function Shown({ found }: { found: Versioned<Webhook> }) {
@@ -36,6 +47,7 @@ function Shown({ found }: { found: Versioned<Webhook> }) {
   const navigate = useNavigate({ from: "/webhooks/$webhookId" });
   const [bulk, setBulk] = useState<BulkKind | null>(null);
   const change = useChangeWebhook(webhook.id);
+  const begin = useOnce(change);
 
   return (
     <>
@@ -55,7 +67,7 @@ function Shown({ found }: { found: Versioned<Webhook> }) {
               variant="default"
               loading={change.isPending}
               leftSection={<Icon name={webhook.enabled ? "pause" : "play"} size={15} />}
-              onClick={() => change.mutate({ enabled: !webhook.enabled })}
+              onClick={() => begin({ enabled: !webhook.enabled })}
             >
               {t(webhook.enabled ? "webhooks.pause" : "webhooks.resume")}
             </Button>

@@ -10,6 +10,10 @@ export function useKeep() {
   return (changed: Versioned<Webhook>) => {
     const { secret: _, ...shown } = changed.value;
     client.setQueryData(["webhook", shown.id], { value: shown, etag: changed.etag });
+    // The lists show it at once: until they are loaded again a switch would fall back to what it was.
+    client.setQueriesData<Webhook[]>({ queryKey: ["webhooks"] }, (list) =>
+      list?.map((one) => (one.id === shown.id ? shown : one)),
+    );
     void client.invalidateQueries({ queryKey: ["webhooks"] });
   };
 }
