@@ -288,10 +288,9 @@ pub(super) async fn of_each(
     for hour in &found {
         each.entry(hour.webhook_id).or_default().push(hour);
     }
-    let items = each.into_iter().map(|(webhook, hours)| WebhookStatsAnswer {
-        webhook_id: webhook.to_hex(),
-        stats: window.answer(hours),
-    });
+    let items = each
+        .into_iter()
+        .map(|(webhook, hours)| WebhookStatsAnswer { webhook_id: webhook.to_hex(), stats: window.answer(hours) });
     Ok(Json(WebhookStatsListAnswer { items: items.collect() }))
 }
 

@@ -188,7 +188,10 @@ fn describe() {
     counter!("taskwire_deliveries_dead_lettered_total", "Deliveries given up");
     counter!("taskwire_delivery_leases_lost_total", "Outcomes refused because the lease had passed on");
     histogram!("taskwire_delivery_duration_seconds", "From an attempt's lookup to its answer's last byte");
-    histogram!("taskwire_commit_to_delivery_seconds", "From the task's change to the end of a first attempt that succeeds");
+    histogram!(
+        "taskwire_commit_to_delivery_seconds",
+        "From the task's change to the end of a first attempt that succeeds"
+    );
     gauge!("taskwire_queue_depth", "Deliveries that wait or are under way, at most 2000000");
     gauge!("taskwire_queue_oldest_age_seconds", "How long the most overdue delivery has been due");
     gauge!("taskwire_webhooks_failing", "Live webhooks whose last attempt failed, at most 10000");
