@@ -7,6 +7,7 @@ mod api;
 mod client;
 mod common;
 mod indexer;
+mod keys;
 mod source;
 mod traces;
 

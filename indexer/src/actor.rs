@@ -14,6 +14,7 @@ use taskwire::model::{DocId, EventKind};
 use crate::change::{HistoryRow, SwapApproval};
 use crate::derive::Draft;
 use crate::judge::{Need, Part};
+use crate::record::Batch;
 
 /// What a row fits, and how well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,7 @@ struct Fit(u32);
 #[derive(Debug)]
 struct Waiting {
     part: Part,
+    bytes: usize,
     serial: u64,
     arrived: Instant,
     /// Stream time at its arrival.
@@ -51,6 +53,8 @@ pub struct Hall {
     wait: Duration,
     /// In the order they came in, which is that of their serial numbers.
     waiting: VecDeque<Waiting>,
+    /// What they take.
+    bytes: usize,
     /// Serial numbers of the parts in which something of a task waits: a row looks at these only, however many wait.
     by_task: HashMap<DocId, Vec<u64>>,
     next_serial: u64,
@@ -74,6 +78,7 @@ impl Hall {
         Self {
             wait,
             waiting: VecDeque::new(),
+            bytes: 0,
             by_task: HashMap::new(),
             next_serial: 0,
             owed: HashMap::new(),
@@ -94,7 +99,9 @@ impl Hall {
                 serials.push(serial);
             }
         }
-        self.waiting.push_back(Waiting { part, serial, arrived: now, entered_ms: self.stream_ms, expired });
+        let bytes = part.bytes();
+        self.bytes += bytes;
+        self.waiting.push_back(Waiting { part, bytes, serial, arrived: now, entered_ms: self.stream_ms, expired });
     }
 
     /// Notes a change's time, in milliseconds. Stream time is what passed between changes: after a failover to a server
@@ -182,23 +189,24 @@ impl Hall {
         self.waiting.iter().find(|entry| !entry.is_ready()).map(|entry| entry.arrived + self.wait)
     }
 
-    /// Takes out what is ready, in order, up to `limit` rows (events and deliveries); a task's later parts stay behind its
-    /// earlier ones. The end of the collection leaves alone: it is recorded after everything before it.
+    /// Takes out what is ready, in order, up to `limit` rows (events and deliveries) and [`Batch::BYTES`]; a task's later
+    /// parts stay behind its earlier ones. The end of the collection leaves alone: it is recorded after everything before it.
     pub fn leave(&mut self, limit: usize) -> Vec<Part> {
         let mut left = Vec::new();
-        let mut rows = 0;
+        let (mut rows, mut bytes) = (0, 0);
         let mut held: HashSet<DocId> = HashSet::new();
         let mut stay = VecDeque::with_capacity(self.waiting.len());
         while let Some(entry) = self.waiting.pop_front() {
             let barrier = entry.part.gone.is_some();
-            let full = rows + weight(&entry.part) > limit;
+            let full = rows + entry.part.rows() > limit || bytes + entry.bytes > Batch::BYTES;
             if !left.is_empty() && (full || barrier) {
                 stay.push_back(entry);
                 break;
             }
             let in_order = held.is_empty() || !tasks(&entry.part).any(|task| held.contains(task));
             if entry.is_ready() && in_order && (stay.is_empty() || !barrier) {
-                rows += weight(&entry.part);
+                rows += entry.part.rows();
+                bytes += entry.bytes;
                 left.push(self.let_go(entry));
             } else {
                 held.extend(tasks(&entry.part).cloned());
@@ -210,6 +218,7 @@ impl Hall {
         }
         stay.append(&mut self.waiting);
         self.waiting = stay;
+        self.bytes -= bytes;
         left
     }
 
@@ -241,6 +250,12 @@ impl Hall {
         self.waiting.len()
     }
 
+    /// About how many bytes they will write.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether nobody waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -260,11 +275,6 @@ fn forget(by_task: &mut HashMap<DocId, Vec<u64>>, task: &DocId, serial: u64) {
 
 fn reviews(events: &[Draft]) -> bool {
     events.iter().any(|draft| matches!(draft.kind, EventKind::Approved | EventKind::Rejected))
-}
-
-/// Rows that recording it writes.
-fn weight(part: &Part) -> usize {
-    part.events.iter().map(|draft| 1 + draft.subscribers.len()).sum::<usize>().max(1)
 }
 
 fn tasks(part: &Part) -> impl Iterator<Item = &DocId> {

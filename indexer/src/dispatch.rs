@@ -2,7 +2,7 @@
 //!
 //! Rows come in two ways. The `feed` claims due rows from the queue in the database; the recorder of this process hands
 //! over what it has just committed under a lease of ours ([`DispatchHandle::reserve`], [`DispatchHandle::lease`],
-//! [`DispatchHandle::hand_over`]). Either way a row stands in its webhook's `lane` until the `board` gives it its turn;
+//! [`DispatchHandle::hand_over`]); one that keeps an order waits in its task's `chain` first. Either way a row stands in its webhook's `lane` until the `board` gives it its turn;
 //! the `engine` then asks the `view` whether its webhook may still be sent to, makes one attempt, and leaves the outcome
 //! to the `writer`, which writes outcomes in groups. `shares` agrees with other processes on parts of rate limits.
 //!
@@ -11,6 +11,7 @@
 //! another; memory is bounded by the slots, not by the backlog.
 
 mod board;
+mod chain;
 mod clock;
 mod disable;
 mod drain;
@@ -30,17 +31,18 @@ mod told;
 mod view;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bson::{DateTime, oid::ObjectId};
+use futures::{StreamExt, stream};
 use taskwire::client::{ClientError, TargetClient};
 use taskwire::config::IndexerSettings;
 use taskwire::model::{Delivery, DocId};
 use taskwire::store::{ServerClock, Store, describe};
-use taskwire::target::Opener;
+use taskwire::target::{Opener, Target};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -69,6 +71,9 @@ const LOOK: Duration = Duration::from_millis(300);
 const FAILING: Duration = Duration::from_secs(15);
 const FAILING_MOST: i64 = 10_000;
 
+/// Reads under way at once for webhooks that keep an order.
+const READS: usize = 8;
+
 /// How often health is written.
 const HEALTH: Duration = Duration::from_secs(1);
 
@@ -86,6 +91,8 @@ pub struct LeaseGrant {
 pub struct Slot {
     engine: Arc<Engine>,
     webhook: ObjectId,
+    /// The task in whose chain the row has a place, where it keeps an order.
+    task: Option<DocId>,
     is_filled: bool,
 }
 
@@ -93,6 +100,9 @@ impl Drop for Slot {
     fn drop(&mut self) {
         if !self.is_filled {
             self.engine.board().give_back(self.webhook, 1);
+            if let Some(task) = self.task.take() {
+                self.engine.chains.withdraw(self.webhook, task);
+            }
         }
     }
 }
@@ -123,14 +133,65 @@ impl DispatchHandle {
     /// order, or is not known as live.
     #[must_use]
     pub fn reserve(&self, webhook: ObjectId, wanted: usize) -> Vec<Slot> {
-        let engine = &self.engine;
-        let live = engine.view.sendable(webhook).filter(|target| !target.per_task);
-        let Some(target) = live.filter(|_| engine.view.is_fresh()) else { return Vec::new() };
-        let mut board = engine.board();
-        let count = board.room(&target, true).min(wanted);
-        board.reserve(webhook, count);
-        drop(board);
-        (0..count).map(|_| Slot { engine: Arc::clone(engine), webhook, is_filled: false }).collect()
+        let Some(target) = self.live(webhook).filter(|target| !target.per_task) else { return Vec::new() };
+        let count = self.reserve_for(&target, wanted);
+        (0..count).map(|_| self.slot(webhook, None)).collect()
+    }
+
+    /// Room for rows that keep an order, one of each of these tasks: by webhook, in the order of their sequences. `None`
+    /// where a row must be left to the claim: rows of its task are open that are not held here, or there is no room.
+    pub async fn reserve_in_order(
+        &self,
+        wanted: HashMap<ObjectId, Vec<DocId>>,
+    ) -> HashMap<ObjectId, VecDeque<Option<Slot>>> {
+        let live = wanted
+            .into_iter()
+            .filter_map(|(webhook, tasks)| Some((self.live(webhook).filter(|target| target.per_task)?, tasks)));
+        let live: Vec<_> = live.collect();
+        stream::iter(live)
+            .map(|(target, tasks)| async move {
+                let count = self.reserve_for(&target, tasks.len());
+                let mut clear = if count == 0 { HashSet::new() } else { self.clear(target.id, &tasks).await };
+                let mut left = count;
+                let slots = tasks.into_iter().map(|task| {
+                    let admitted = self.engine.chains.admit(target.id, &task, &mut clear, left > 0);
+                    left -= usize::from(admitted);
+                    admitted.then(|| self.slot(target.id, Some(task)))
+                });
+                let slots = slots.collect();
+                self.engine.board().give_back(target.id, left);
+                (target.id, slots)
+            })
+            .buffer_unordered(READS)
+            .collect()
+            .await
+    }
+
+    /// Those of these tasks that have no open rows, so far as this process does not hold rows of them.
+    async fn clear(&self, webhook: ObjectId, tasks: &[DocId]) -> HashSet<DocId> {
+        let unknown = self.engine.chains.without(webhook, tasks.iter());
+        match in_order::lowest_sequences(&self.engine.store, webhook, &unknown).await {
+            Ok(open) => unknown.into_iter().filter(|task| !open.contains_key(*task)).cloned().collect(),
+            Err(error) => {
+                tracing::debug!(error = describe(&error), "rows that keep an order are left to the claim");
+                HashSet::new()
+            }
+        }
+    }
+
+    fn live(&self, webhook: ObjectId) -> Option<Arc<Target>> {
+        self.engine.view.sendable(webhook).filter(|_| self.engine.view.is_fresh())
+    }
+
+    fn reserve_for(&self, target: &Target, wanted: usize) -> usize {
+        let mut board = self.engine.board();
+        let count = board.room(target, true).min(wanted);
+        board.reserve(target.id, count);
+        count
+    }
+
+    fn slot(&self, webhook: ObjectId, task: Option<DocId>) -> Slot {
+        Slot { engine: Arc::clone(&self.engine), webhook, task, is_filled: false }
     }
 
     /// Whether waiting a moment gives more room for so many rows: the lane of one of these webhooks is full, and its target
@@ -138,7 +199,7 @@ impl DispatchHandle {
     #[must_use]
     pub fn will_soon_have_room(&self, wanted: &HashMap<ObjectId, usize>) -> bool {
         let live = wanted.iter().filter_map(|(webhook, count)| Some((self.engine.view.sendable(*webhook)?, *count)));
-        let live: Vec<_> = live.filter(|(target, _)| !target.per_task).collect();
+        let live: Vec<_> = live.collect();
         let mut board = self.engine.board();
         live.iter().any(|(target, count)| board.will_soon_have_room(target, *count))
     }
@@ -155,20 +216,28 @@ impl DispatchHandle {
     pub fn hand_over(&self, rows: Vec<HandedOver>) {
         let now = self.engine.clock.now();
         let instant = Instant::now();
-        let jobs = rows.into_iter().filter_map(|row| {
+        let (mut at_once, mut in_order) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
             let HandedOver { mut slot, delivery, parcel, body, happened_at } = row;
-            let (Some(token), Some(until)) = (delivery.lease.as_deref(), delivery.due) else { return None };
+            let (Some(token), Some(until)) = (delivery.lease.as_deref(), delivery.due) else { continue };
             slot.is_filled = true;
-            Some(Job {
+            let jobs = if slot.task.is_some() { &mut in_order } else { &mut at_once };
+            jobs.push(Job {
                 token: token.into(),
                 parcel,
+                of_chain: false,
                 lease_until: instant + until.saturating_duration_since(now),
                 body: Some(shared_body(body)),
                 happened_at,
                 row: Box::new(delivery),
-            })
-        });
-        self.engine.take_in(jobs.collect());
+            });
+        }
+        self.engine.take_in(at_once);
+        if !in_order.is_empty() {
+            let refused = self.engine.chains.put(in_order);
+            // Only a stopped board refuses, which gives them back.
+            self.engine.take_in(refused);
+        }
     }
 
     /// Tells that rows are due that were not handed over.
@@ -231,11 +300,13 @@ pub fn start_for(
         retry_after_cap: settings.retry_after_cap,
         retention: settings.retention,
         board: Mutex::new(Board::new(settings.max_in_flight, settings.max_in_flight_per_webhook)),
+        chains: Arc::default(),
     });
     let freed = Arc::new(FreedTasks::default());
     let writer = Writer {
         store: store.clone(),
         statements,
+        chains: Arc::clone(&engine.chains),
         freed: Arc::clone(&freed),
         more: Arc::clone(&engine.more),
         finish: CancellationToken::new(),
@@ -267,21 +338,25 @@ impl Parts {
         let feeder = Feeder {
             engine: Arc::clone(&engine),
             looker,
-            freed: self.freed,
+            freed: Arc::clone(&self.freed),
             contended: AtomicBool::new(false),
             group: self.group,
         };
         let feed = tokio::spawn(feeder.run(stop.clone()));
         let watch = tokio::spawn(keep_reporting(Arc::clone(&engine), stop.clone()));
         let sharing = tokio::spawn(shares::keep_sharing(Arc::clone(&engine), stop.clone()));
+        let turning = tokio::spawn(chain::keep_turning(Arc::clone(&engine), self.freed, stop.clone()));
 
         stop.cancelled().await;
         let deadline = tokio::time::Instant::now() + self.grace;
         let held = engine.board().close();
-        let released = held.len();
+        let waiting = engine.chains.stop();
+        let released = held.len() + waiting.len();
         // Each step is bounded by the grace: a database that does not answer must not keep the process.
-        let _ = tokio::time::timeout_at(deadline, engine.release(held)).await;
-        let _ = tokio::time::timeout_at(deadline, async { tokio::join!(feed, looks, watch, sharing) }).await;
+        let _ =
+            tokio::time::timeout_at(deadline, async { tokio::join!(engine.release(held), engine.give_back(waiting)) })
+                .await;
+        let _ = tokio::time::timeout_at(deadline, async { tokio::join!(feed, looks, watch, sharing, turning) }).await;
         engine.workers.close();
         if tokio::time::timeout_at(deadline, engine.workers.wait()).await.is_err() {
             tracing::warn!("requests still in flight after the grace are cut off; they will count as interrupted");

@@ -89,6 +89,22 @@ pub struct Part {
 }
 
 impl Part {
+    /// Rows that recording it writes: events and deliveries.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.events.iter().map(|draft| 1 + draft.subscribers.len()).sum::<usize>().max(1)
+    }
+
+    /// About how many bytes recording it writes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let before = |draft: &Draft| draft.before.as_ref().map_or(0, |before| before.bytes());
+        let events = self.events.iter().map(|draft| draft.state.bytes() + before(draft));
+        let snapshots = self.snapshots.iter().flat_map(|snapshot| &snapshot.state).map(|state| state.bytes());
+        let aside = self.quarantined.iter().map(|entry| entry.raw.as_bytes().len());
+        events.chain(snapshots).chain(aside).sum()
+    }
+
     /// Whether there is anything to record besides the position.
     #[must_use]
     pub fn is_empty(&self) -> bool {

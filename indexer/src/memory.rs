@@ -32,17 +32,21 @@ pub enum LoadError {
 pub struct Memory {
     pending: HashMap<DocId, (Snapshot, u64)>,
     recorded: LruCache<DocId, Option<Snapshot>>,
+    /// What the recorded ones take.
+    bytes: usize,
     buried: Option<StreamTime>,
 }
 
 impl Memory {
     /// Recorded snapshots kept at hand: some 30 MB of ordinary tasks.
     pub const CACHED: usize = 30_000;
+    /// Bytes of recorded snapshots from which on the oldest go, before the next are loaded.
+    const BYTES: usize = 64 << 20;
 
     /// An empty memory that caches `capacity` recorded snapshots.
     #[must_use]
     pub fn new(capacity: NonZeroUsize) -> Self {
-        Self { pending: HashMap::new(), recorded: LruCache::new(capacity), buried: None }
+        Self { pending: HashMap::new(), recorded: LruCache::new(capacity), bytes: 0, buried: None }
     }
 
     /// The task's snapshot, which must have been loaded.
@@ -63,7 +67,23 @@ impl Memory {
         if self.pending.get(task).is_some_and(|(_, last)| *last == number)
             && let Some((snapshot, _)) = self.pending.remove(task)
         {
-            self.recorded.put(task.clone(), Some(snapshot));
+            self.keep(task.clone(), Some(snapshot));
+        }
+    }
+
+    fn keep(&mut self, task: DocId, snapshot: Option<Snapshot>) {
+        self.bytes += bytes(snapshot.as_ref());
+        if let Some((_, gone)) = self.recorded.push(task, snapshot) {
+            self.bytes -= bytes(gone.as_ref());
+        }
+    }
+
+    /// Drops the oldest recorded ones until the others take no more than `most` bytes.
+    fn trim(&mut self, most: usize) {
+        while self.bytes > most
+            && let Some((_, gone)) = self.recorded.pop_lru()
+        {
+            self.bytes -= bytes(gone.as_ref());
         }
     }
 
@@ -75,6 +95,7 @@ impl Memory {
             .iter_mut()
             .filter_map(|(_, snapshot)| snapshot.as_mut())
             .for_each(|snapshot| entomb(snapshot, at));
+        self.bytes = self.recorded.iter().map(|(_, snapshot)| bytes(snapshot.as_ref())).sum();
     }
 
     /// Those of `tasks` that are not at hand. Those that are move to the cache's front, so that loading the others evicts
@@ -100,6 +121,7 @@ impl Memory {
         mapping: &Mapping,
         tasks: impl Iterator<Item = DocId>,
     ) -> Result<(), LoadError> {
+        self.trim(Self::BYTES);
         let missing = self.missing(tasks);
         if missing.is_empty() {
             return Ok(());
@@ -107,17 +129,21 @@ impl Memory {
         let keys: Vec<Bson> = missing.iter().cloned().map(Into::into).collect();
         let mut found = snapshots.find(doc! { "_id": { "$in": keys } }).batch_size(10_000).await?;
         for task in missing {
-            self.recorded.put(task, None);
+            self.keep(task, None);
         }
         while let Some(document) = found.try_next().await? {
             let mut snapshot = Snapshot::from_raw(&document, mapping)?;
             if let Some(at) = self.buried {
                 entomb(&mut snapshot, at);
             }
-            self.recorded.put(snapshot.id.clone(), Some(snapshot));
+            self.keep(snapshot.id.clone(), Some(snapshot));
         }
         Ok(())
     }
+}
+
+fn bytes(snapshot: Option<&Snapshot>) -> usize {
+    snapshot.and_then(|snapshot| snapshot.state.as_ref()).map_or(0, |state| state.bytes())
 }
 
 fn entomb(snapshot: &mut Snapshot, at: StreamTime) {
@@ -154,11 +180,26 @@ mod tests {
         let mut memory = full_of(["a", "b", "c", "d"]);
         let missing = memory.missing(["a", "e"].into_iter().map(DocId::parse));
         assert_eq!(missing, [DocId::parse("e")]);
-        memory.recorded.put(DocId::parse("e"), None);
+        memory.keep(DocId::parse("e"), None);
         assert!(memory.get(&DocId::parse("a")).is_some());
         let missing = memory.missing(["a", "f", "g"].into_iter().map(DocId::parse));
-        missing.into_iter().for_each(|task| drop(memory.recorded.put(task, None)));
+        missing.into_iter().for_each(|task| memory.keep(task, None));
         assert!(memory.get(&DocId::parse("a")).is_some());
+    }
+
+    #[test]
+    fn what_is_recorded_is_bounded_by_bytes_and_the_oldest_go_first() {
+        let mut memory = full_of(["a", "b", "c", "d"]);
+        let one = bytes(Some(&snapshot("a")));
+        assert_eq!(memory.bytes, 4 * one);
+        memory.trim(4 * one);
+        assert_eq!(memory.recorded.len(), 4);
+        memory.missing([DocId::parse("a")].into_iter());
+        memory.trim(2 * one);
+        assert!(memory.get(&DocId::parse("a")).is_some() && memory.get(&DocId::parse("d")).is_some());
+        assert!(memory.get(&DocId::parse("b")).is_none() && memory.get(&DocId::parse("c")).is_none());
+        memory.keep(DocId::parse("a"), None);
+        assert_eq!(memory.bytes, one, "what is replaced no longer counts");
     }
 
     #[test]
@@ -166,7 +207,7 @@ mod tests {
         let mut memory = full_of(["a", "b", "c", "d"]);
         memory.put(snapshot("a"), 2);
         for task in ["w", "x", "y", "z"] {
-            memory.recorded.put(DocId::parse(task), None);
+            memory.keep(DocId::parse(task), None);
         }
         memory.recorded(&DocId::parse("a"), 1);
         assert_eq!(memory.pending.len(), 1, "an older unit's recording is not the newest's");

@@ -48,6 +48,12 @@ pub struct Batch {
     pub gap: Option<Gap>,
 }
 
+impl Batch {
+    /// Bytes of one batch, unless one part alone has more, about: a transaction must fit the server's cache, and is refused
+    /// from some 15 % of it on (`TransactionTooLargeForCache`). What a server of the least memory has is 256 MB.
+    pub const BYTES: usize = 16 << 20;
+}
+
 /// Why recording ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -136,7 +142,7 @@ impl Recorder {
         }
         let began = Instant::now();
         self.let_work_off(batch).await;
-        let mut documents = self.documents(batch)?;
+        let mut documents = self.documents(batch).await?;
         let mut pause = patience();
         let mut in_doubt = false;
         loop {

@@ -318,16 +318,17 @@ impl Recovery<'_> {
     /// Records what was found, in transactions of a bounded size, each with the progress it makes.
     async fn record(&mut self, found: Vec<Found>, gap: &mut Gap) -> Result<(), RecordError> {
         let mut batch = Batch::default();
-        let mut rows = 0;
+        let (mut rows, mut bytes) = (0, 0);
         for Found { key, part, tally } in found {
-            let weight = part.events.iter().map(|draft| 1 + draft.subscribers.len()).sum::<usize>().max(1);
-            if rows > 0 && rows + weight > self.batch_max * 2 {
+            let full = rows + part.rows() > self.batch_max * 2 || bytes + part.bytes() > Batch::BYTES;
+            if rows > 0 && full {
                 batch.gap = Some(gap.clone());
                 self.recorder.record(&batch).await?;
                 batch = Batch::default();
-                rows = 0;
+                (rows, bytes) = (0, 0);
             }
-            rows += weight;
+            rows += part.rows();
+            bytes += part.bytes();
             gap.progress.last = Some(key);
             gap.add(&tally, part.events.iter().map(|draft| draft.kind));
             batch.parts.push(part);

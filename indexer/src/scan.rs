@@ -48,8 +48,6 @@ impl Range {
 #[derive(Debug)]
 pub struct Chunk {
     reply: RawDocumentBuf,
-    /// Whether the first document is the last one of the chunk before.
-    skip: bool,
     /// The id of the last document; `None`: the range has no more.
     pub last: Option<Bson>,
 }
@@ -58,7 +56,7 @@ impl Chunk {
     /// Its documents.
     pub fn documents(&self) -> impl Iterator<Item = &RawDocument> {
         let documents = batch_of(&self.reply).into_iter().flatten();
-        documents.filter_map(|raw| raw.ok()?.as_document()).skip(usize::from(self.skip))
+        documents.filter_map(|raw| raw.ok()?.as_document())
     }
 }
 
@@ -82,8 +80,17 @@ pub async fn chunk(
     query: &Query,
     time: Timestamp,
 ) -> mongodb::error::Result<Chunk> {
+    // The last one scanned is filtered out and not skipped here: of large documents the server may answer one at a time,
+    // and an answer of that one alone would look like the end.
+    let beyond = range.last.iter().map(|last| doc! { "_id": { "$ne": last.clone() } });
+    let filters: Vec<Document> = beyond.chain((!query.filter.is_empty()).then(|| query.filter.clone())).collect();
+    let filter = if filters.is_empty() {
+        Document::new()
+    } else {
+        doc! { "$and": filters }
+    };
     let mut command = doc! {
-        "find": collection, "filter": query.filter.clone(), "sort": { "_id": 1 }, "hint": { "_id": 1 },
+        "find": collection, "filter": filter, "sort": { "_id": 1 }, "hint": { "_id": 1 },
         "limit": CHUNK, "batchSize": CHUNK, "singleBatch": true, "readConcern": as_of(time),
     };
     if !query.projection.is_empty() {
@@ -91,8 +98,6 @@ pub async fn chunk(
     }
     if let Some(last) = &range.last {
         command.insert("min", doc! { "_id": last.clone() });
-        command.insert("limit", CHUNK + 1);
-        command.insert("batchSize", CHUNK + 1);
     } else if let Some(from) = &range.from {
         command.insert("min", doc! { "_id": from.clone() });
     }
@@ -102,11 +107,8 @@ pub async fn chunk(
     let mut cursor = store.db.run_raw_cursor_command(RawDocumentBuf::try_from(&command)?).batch().await?;
     let reply = cursor.next().await.transpose()?.map(|batch| batch.as_raw_document().to_owned()).unwrap_or_default();
     let id = |raw: RawBsonRef<'_>| Bson::try_from(raw.as_document()?.get("_id").ok()??).ok();
-    let documents = || batch_of(&reply).into_iter().flatten().flatten();
-    let (first, last) = (documents().next().and_then(id), documents().last().and_then(id));
-    let skip = range.last.is_some() && first == range.last;
-    let last = last.filter(|last| range.last.as_ref() != Some(last));
-    Ok(Chunk { reply, skip, last })
+    let last = batch_of(&reply).into_iter().flatten().flatten().last().and_then(id);
+    Ok(Chunk { reply, last })
 }
 
 fn batch_of(reply: &RawDocument) -> Option<&RawArray> {

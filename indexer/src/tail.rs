@@ -34,6 +34,9 @@ use crate::watch::Feed;
 /// The shortest sleep: what is overdue but may not leave yet is looked at again after it.
 const TICK: Duration = Duration::from_millis(1);
 
+/// So many bytes may wait to be recorded; beyond it nothing more is read.
+const HALL_BYTES: usize = 4 * Batch::BYTES;
+
 /// Why a tail ended.
 #[derive(Debug, thiserror::Error)]
 pub enum TailEnd {
@@ -158,7 +161,7 @@ impl Tail {
         stop: &CancellationToken,
     ) -> TailEnd {
         loop {
-            let room = self.hall.len() < self.options.batch_max * 8;
+            let room = self.hall.len() < self.options.batch_max * 8 && self.hall.bytes() < HALL_BYTES;
             let expiry = self
                 .hall
                 .next_expiry()

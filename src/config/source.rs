@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::keys::KNOWN;
+
 /// Where settings may stand besides the environment, in the working directory.
 const FILE: &str = "taskwire.toml";
 
@@ -51,9 +53,9 @@ impl Source {
     /// Reads `taskwire.toml` (if it is there), the environment, and the files of secrets that they name.
     ///
     /// # Errors
-    /// [`SettingError::File`] if the file is no TOML, [`SettingError::Wrong`] for a secret's file.
+    /// [`SettingError::File`] if the file is no TOML or holds what is no setting, [`SettingError::Wrong`] for a secret's file.
     pub fn load() -> Result<Self, SettingError> {
-        check_form(std::fs::read_to_string(FILE).ok().as_deref())?;
+        check_file(std::fs::read_to_string(FILE).ok().as_deref())?;
         let file = config::File::new(FILE, config::FileFormat::Toml).required(false);
         let environment = config::Environment::with_prefix("TASKWIRE").prefix_separator("_");
         // The variables that OpenTelemetry has given names to keep them whole, in the file too.
@@ -116,6 +118,7 @@ impl Source {
     /// The text of `key`; empty counts as not set.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<String> {
+        debug_assert!(KNOWN.contains(&key), "{key} is missing among the known settings");
         let text = self.from_files.get(key).cloned().or_else(|| self.settings.get_string(key).ok())?;
         Some(text.trim().to_owned()).filter(|text| !text.is_empty())
     }
@@ -198,13 +201,29 @@ impl Source {
     }
 }
 
-/// Finds what is no TOML before the library does, whose message shows the line: a secret may stand there.
-fn check_form(text: Option<&str>) -> Result<(), SettingError> {
+/// Finds what is no TOML before the library does, whose message shows the line: a secret may stand there. Keys that are no
+/// settings are mistyped ones: what was meant would silently keep its default.
+fn check_file(text: Option<&str>) -> Result<(), SettingError> {
     let Some(text) = text else { return Ok(()) };
-    let Err(error) = text.parse::<toml::Table>() else { return Ok(()) };
+    let error = match text.parse::<toml::Table>() {
+        Ok(table) => return table.keys().try_for_each(|key| check_key(key)),
+        Err(error) => error,
+    };
     let line =
         error.span().map_or(1, |span| text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1));
     Err(SettingError::File(format!("line {line} is no TOML: a setting stands there as key = \"value\"")))
+}
+
+fn check_key(key: &str) -> Result<(), SettingError> {
+    // The library reads keys in any case.
+    let (key, unprefixed) = (key.to_lowercase(), key.to_lowercase().replacen("taskwire_", "", 1));
+    if KNOWN.contains(&key.as_str()) {
+        Ok(())
+    } else if KNOWN.contains(&unprefixed.as_str()) {
+        Err(SettingError::File(format!("{key} is {unprefixed} there: only variables have the prefix")))
+    } else {
+        Err(SettingError::File(format!("there is no setting {key}: the README lists them all")))
+    }
 }
 
 fn variable(key: &str) -> String {
@@ -222,12 +241,21 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_toml_is_told_by_its_line_without_what_stands_there() {
-        assert!(check_form(None).is_ok() && check_form(Some("master_key = \"x\"")).is_ok());
+        assert!(check_file(None).is_ok() && check_file(Some("master_key = \"x\"")).is_ok());
         for bad in ["a = 1\nmaster_key = private", "a = 1\nmaster_key = \"private", "a = 1\nmaster_key = \"\\private\""]
         {
-            let error = check_form(Some(bad)).unwrap_err().to_string();
+            let error = check_file(Some(bad)).unwrap_err().to_string();
             assert!(error.contains("line 2") && !error.contains("private"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_mistyped_key_in_the_file_is_named_and_not_passed_over() {
+        let refused = |text: &str| check_file(Some(text)).unwrap_err().to_string();
+        let unknown = refused("grace_ms = 5\ntarget_allow_list = \"10.0.0.0/8\"");
+        assert!(unknown.contains("there is no setting target_allow_list"), "{unknown}");
+        let prefixed = refused("TASKWIRE_GRACE_MS = 5");
+        assert!(prefixed.contains("taskwire_grace_ms is grace_ms there"), "{prefixed}");
     }
 
     /// A file of this text, removed when dropped.

@@ -26,6 +26,17 @@ pub struct TaskState {
     pub lengths: Box<[Option<u32>]>,
 }
 
+impl TaskState {
+    /// About how many bytes it takes: its texts, and something for the rest.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        /// Of a state with short texts.
+        const REST: usize = 256;
+        let text = |value: &Value| if let Value::Text(text) = value { text.len() } else { 0 };
+        REST + self.values.iter().map(text).sum::<usize>()
+    }
+}
+
 /// Why a document does not fit the mapping. Holds no value of the document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {why}")]

@@ -34,7 +34,7 @@ struct Seen {
     names: Mutex<Vec<Option<String>>>,
 }
 
-/// `tests/delivery/tls/make.sh` made it.
+/// `tests/support/certificates.sh` made it.
 fn tls_file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("delivery/tls").join(name)
 }

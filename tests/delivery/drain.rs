@@ -71,6 +71,19 @@ async fn a_drain_tells_wrong_usage_and_settings_from_remaining_deliveries() -> R
 }
 
 #[tokio::test]
+async fn a_group_that_nobody_ever_configured_is_drained_and_said_to_be_unknown() -> Result<()> {
+    let scene = Scene::new().await?;
+    let warned = |ran: &taskwire_tests::process::Ran| ran.err.contains("has no webhooks");
+    let unknown = scene.indexer(&["dispatch", "--group", "nonsense", "--once"]).run().await?.expect(0)?;
+    assert!(warned(&unknown), "{unknown:?}");
+    scene.webhook("/mine", |_| {}).await?;
+    let group = scene.group.to_string();
+    let known = scene.indexer(&["dispatch", "--group", &group, "--once"]).run().await?.expect(0)?;
+    assert!(!warned(&known), "{known:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_drain_that_is_stopped_finishes_what_is_in_flight_and_gives_back_the_rest() -> Result<()> {
     let scene = Scene::new().await?;
     let hook = scene.webhook("/slow", |hook| hook.timeout_seconds = 5).await?;

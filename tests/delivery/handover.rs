@@ -48,7 +48,7 @@ async fn what_is_handed_over_is_sent_without_a_claim() -> Result<()> {
 }
 
 #[tokio::test]
-async fn room_is_given_only_for_live_webhooks_without_order_and_comes_back_when_dropped() -> Result<()> {
+async fn room_is_given_only_for_live_webhooks_and_comes_back_when_dropped() -> Result<()> {
     let scene = Scene::new().await?;
     let live = scene.webhook("/live", |_| {}).await?;
     let off = scene.webhook("/off", |hook| hook.enabled = false).await?;

@@ -164,3 +164,29 @@ async fn a_webhook_that_fails_for_too_long_is_disabled_once_and_enabled_it_has_i
     one.stop().await?;
     two.stop().await
 }
+
+#[tokio::test]
+async fn what_waits_for_a_target_that_fails_does_not_age_the_queue_and_what_nobody_sends_does() -> Result<()> {
+    let scene = Scene::new().await?;
+    let failing = scene.webhook("/failing", |hook| hook.retry_policy.max_attempts = 50).await?;
+    scene.receiver.always("/failing", Answer::Status(503));
+    scene.queue(&failing, 100).await?;
+    let mut process = scene.indexer(&["dispatch"]).start().await?;
+    let overdue = |seconds: i64| DateTime::from_millis(DateTime::now().timestamp_millis() - 1000 * seconds);
+    eventually("rows that the breaker holds back", SOON, async || {
+        let rows = scene.count(doc! { "due": { "$lt": overdue(3) } }).await.map_err(|error| error.to_string())?;
+        if rows > 0 { Ok(()) } else { Err("none".into()) }
+    })
+    .await?;
+    let age = process.metric("taskwire_queue_oldest_age_seconds").await?;
+    assert!(age < 1.0, "{age} s");
+    let slow = scene.webhook("/slow", |hook| hook.rate_limit_per_second = Some(1)).await?;
+    scene.queue(&slow, 100).await?;
+    eventually("what waits for its turn ages the queue", SOON, async || {
+        let age = process.metric("taskwire_queue_oldest_age_seconds").await.map_err(|error| error.to_string())?;
+        if age >= 3.0 { Ok(()) } else { Err(format!("{age} s")) }
+    })
+    .await?;
+    process.stop(SOON).await?;
+    Ok(())
+}

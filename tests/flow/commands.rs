@@ -10,13 +10,31 @@ mod status;
 
 use anyhow::{Context, Result};
 use bson::{Document, Timestamp, doc};
-use taskwire_tests::process::Ran;
+use taskwire_tests::process::{Launch, Ran};
 use taskwire_tests::{Program, Stack};
 
 /// Runs a command on the stack's database. The master key is not among its settings: none of these needs it.
 async fn command(stack: &Stack, arguments: &[&str]) -> Result<Ran> {
     let launch = stack.launch(Program::Indexer).set("TASKWIRE_MASTER_KEY", "").set("TASKWIRE_LEASE_MS", "500");
     launch.arguments(arguments).run().await
+}
+
+#[tokio::test]
+async fn settings_stand_in_a_file_too_and_the_environment_wins() -> Result<()> {
+    let stack = Stack::new(taskwire_tests::Profile::TasksTracker).await?;
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("taskwire.toml");
+    let (uri, database) = (stack.db.uri(), stack.db.name());
+    std::fs::write(&file, format!("mongodb_uri = \"{uri}\"\ndatabase = \"{database}\"\nlease_ms = 500\n"))?;
+    let status = || Launch::new(Program::Indexer).arguments(&["status", "--json"]).log_to(directory.path());
+    // Nobody leads there, and it says so.
+    let shown = |ran: Ran| anyhow::Ok(ran.expect(1)?.json()?["database"].clone());
+    assert_eq!(shown(status().run().await?)?, database);
+    assert_eq!(shown(status().set("TASKWIRE_DATABASE", "elsewhere").run().await?)?, "elsewhere");
+    std::fs::write(&file, "mongodb_url = \"x\"")?;
+    let refused = status().run().await?;
+    assert!(refused.code != Some(0) && refused.err.contains("there is no setting mongodb_url"), "{refused:?}");
+    Ok(())
 }
 
 /// The position's document.

@@ -137,6 +137,23 @@ async fn when_the_stored_position_is_removed_what_happened_since_is_recovered() 
 }
 
 #[tokio::test]
+async fn documents_of_which_no_two_fit_one_answer_are_all_taken_in() -> Result<()> {
+    let stack = Stack::new(Profile::TasksTracker).await?;
+    let (small, large) = (fill(&stack, 10).await?, fill(&stack, 5).await?);
+    let padding = "x".repeat(9 << 20);
+    for task in &large {
+        let id = doc! { "_id": task.get_object_id("_id")? };
+        stack.service.tasks().update_one(id, doc! { "$set": { "Attachment": &padding } }).await?;
+    }
+    let behind = fill(&stack, 10).await?;
+    let mut indexer = stack.launch(Program::Indexer).start().await?;
+    assert_eq!(scan_done(&stack).await?, i64::MAX);
+    assert_eq!(snapshots(&stack).await?, (small.len() + large.len() + behind.len()) as u64);
+    indexer.stop(SOON).await?;
+    Ok(())
+}
+
+#[tokio::test]
 #[ignore = "long: a million tasks"]
 async fn a_million_tasks_are_taken_in_with_flat_memory() -> Result<()> {
     const TASKS: usize = 1_000_000;

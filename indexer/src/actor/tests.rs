@@ -99,6 +99,19 @@ fn by(actor: &str) -> Option<String> {
 }
 
 #[test]
+fn what_leaves_at_once_is_bounded_by_bytes_however_little_it_is_in_rows() {
+    let mut scene = Scene::new();
+    // Both texts and the snapshot count: five fit a batch.
+    let long = |char: &str| doc! { "Description": char.repeat(1 << 20) };
+    let numbers: Vec<u64> = (0..12).map(|n| scene.change(&n.to_string(), &long("x"), &long("y"), 0)).collect();
+    assert!(scene.hall.bytes() > 2 * Batch::BYTES);
+    scene.silence();
+    let left: Vec<Vec<u64>> = (0..3).map(|_| scene.leave().into_iter().map(|(number, _)| number).collect()).collect();
+    assert_eq!(left, [&numbers[..5], &numbers[5..10], &numbers[10..]]);
+    assert_eq!(scene.hall.bytes(), 0);
+}
+
+#[test]
 fn a_change_leaves_with_its_row_at_once_and_without_one_after_the_wait() {
     let mut scene = Scene::new();
     let first = scene.change("a", &status(0), &status(1), 0);

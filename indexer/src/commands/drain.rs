@@ -117,6 +117,11 @@ async fn drain(
     prepare(store).await.map_err(ConnectError::from)?;
     let clock = ServerClock::calibrated(&store.db).await?;
     let cutoff = clock.now();
+    // A group nobody configured for is no error for a scheduler that goes through all; a mistyped one should be seen.
+    let webhooks = store.collection::<Document>(names::WEBHOOKS);
+    if webhooks.find_one(doc! { "groupId": group }).projection(doc! { "_id": 1 }).await?.is_none() {
+        tracing::warn!(group = group.to_string(), "this group has no webhooks and never had any: is it the right id?");
+    }
     // Drawn on a terminal only.
     let bar = ProgressBar::new(open_deliveries(store, group).await?);
     if let Ok(style) = ProgressStyle::with_template("delivering {wide_bar} {pos}/{len}, {per_sec}, {eta} left") {

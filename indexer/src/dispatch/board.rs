@@ -127,6 +127,11 @@ impl Board {
         if room >= held || room >= 250 { room } else { 0 }
     }
 
+    /// Whether what this webhook's rows wait for is its own target.
+    pub(crate) fn is_troubled(&self, id: ObjectId) -> bool {
+        self.lanes.get(&id).is_some_and(Lane::is_troubled)
+    }
+
     /// Notes whether more rows are due than were taken.
     pub(crate) fn set_backlog(&mut self, id: ObjectId, backlog: bool) {
         self.lane(id).backlog = backlog;

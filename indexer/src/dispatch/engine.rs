@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::board::{Board, Turn};
+use super::chain::ChainBoard;
 use super::clock::Clocks;
 use super::disable;
 use super::health::HealthBoard;
@@ -54,6 +55,8 @@ pub(crate) struct Engine {
     pub(crate) retry_after_cap: Duration,
     pub(crate) retention: Retention,
     pub(crate) board: Mutex<Board>,
+    /// What keeps an order and was handed over.
+    pub(crate) chains: Arc<ChainBoard>,
 }
 
 /// What a worker does with a row whose turn has come.
@@ -241,6 +244,16 @@ impl Engine {
         for job in jobs {
             self.send(statement::released(job, self.clock.now())).await;
         }
+    }
+
+    /// Gives rows back that have room in their lanes and did not get into them.
+    pub(crate) async fn give_back(&self, jobs: Vec<Job>) {
+        {
+            let mut board = self.board();
+            jobs.iter().for_each(|job| board.give_back(job.webhook(), 1));
+        }
+        // Nothing of their tasks waits any more.
+        self.release(jobs.into_iter().map(|job| Job { of_chain: false, ..job }).collect()).await;
     }
 
     /// Waits while the writer is behind. After the stop the writer may be gone: the row's lease then runs out by itself.

@@ -82,6 +82,7 @@ impl Feeder {
                 }
                 Err(error) => {
                     tracing::warn!(error = describe(&error), "the queue could not be read; trying again");
+                    self.engine.meters.queue_unknown(self.engine.clock.now());
                     let longer = (pause * 2).min(LONGEST_PAUSE);
                     std::mem::replace(&mut pause, longer)
                 }
@@ -126,7 +127,7 @@ impl Feeder {
                 TargetState::Live if !self.engine.clocks.are_right(&self.engine, &target) => {}
                 TargetState::Live => {
                     let is_due = queue.first_due <= now;
-                    if is_due {
+                    if is_due && !self.engine.board().is_troubled(queue.webhook) {
                         oldest = oldest.into_iter().chain([queue.first_due]).min();
                     }
                     if is_due || freed.contains_key(&queue.webhook) {
@@ -289,8 +290,15 @@ impl Feeder {
             let own = row.body.as_deref().map(|body| shared_body(Arc::from(body)));
             let body = own.or_else(|| event.map(|event| shared_body(Arc::clone(&event.body))));
             let happened_at = event.map_or(row.created_at, |event| event.at);
-            let job =
-                Job { row: Box::new(row), token: Arc::clone(&token), parcel: None, lease_until, body, happened_at };
+            let job = Job {
+                row: Box::new(row),
+                token: Arc::clone(&token),
+                parcel: None,
+                of_chain: false,
+                lease_until,
+                body,
+                happened_at,
+            };
             if out_of_turn.contains(&at) {
                 let _ = engine.statements.send(statement::released(job, engine.clock.now())).await;
             } else {

@@ -173,8 +173,8 @@ async fn heads(store: &Store, webhook: ObjectId, tasks: &HashSet<&DocId>) -> mon
     found.try_collect().await
 }
 
-/// The heads' sequences alone, which the index covers.
-async fn lowest_sequences(
+/// The heads' sequences alone, which the index covers. A task without open rows is not in the answer.
+pub(crate) async fn lowest_sequences(
     store: &Store,
     webhook: ObjectId,
     tasks: &HashSet<&DocId>,

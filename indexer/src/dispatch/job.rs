@@ -21,6 +21,8 @@ pub(crate) struct Job {
     pub(crate) token: Arc<str>,
     /// Where it stands, unless it is a row.
     pub(crate) parcel: Option<Arc<Parcel>>,
+    /// Whether rows of its task may wait for its end here ([`super::chain`]).
+    pub(crate) of_chain: bool,
     pub(crate) lease_until: Instant,
     /// `None` where the event is gone.
     pub(crate) body: Option<Bytes>,
@@ -94,6 +96,7 @@ pub(crate) mod tests {
             row: Box::new(row),
             token: Arc::from("t"),
             parcel: None,
+            of_chain: false,
             lease_until: Instant::now() + Duration::from_secs(60),
             body: None,
             happened_at: event.at,

@@ -120,9 +120,15 @@ impl Meters {
         self.counts[2].fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Notes the due time of the most overdue row, if any is due.
+    /// Notes the due time of the most overdue row, if any is due whose target is not in trouble itself: what waits for that
+    /// one waits on purpose, and is told by the health of its webhook.
     pub(crate) fn set_oldest_due(&self, due: Option<DateTime>) {
         *self.oldest_due.lock().unwrap_or_else(PoisonError::into_inner) = due;
+    }
+
+    /// Notes that the queue cannot be read: from now on, at the latest, something may be due that nobody sees.
+    pub(crate) fn queue_unknown(&self, now: DateTime) {
+        self.oldest_due.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
     }
 
     fn oldest_due(&self) -> Option<DateTime> {
@@ -193,7 +199,10 @@ fn describe() {
         "From the task's change to the end of a first attempt that succeeds"
     );
     gauge!("taskwire_queue_depth", "Deliveries that wait or are under way, at most 2000000");
-    gauge!("taskwire_queue_oldest_age_seconds", "How long the most overdue delivery has been due");
+    gauge!(
+        "taskwire_queue_oldest_age_seconds",
+        "How long the most overdue delivery to a target that is not in trouble itself has been due"
+    );
     gauge!("taskwire_webhooks_failing", "Live webhooks whose last attempt failed, at most 10000");
     gauge!("taskwire_dispatch_paused", "Pauses that operators have set and not ended");
     gauge!("taskwire_dead_letters", "Deliveries given up and neither replayed nor removed, at most 2000000");

@@ -18,14 +18,21 @@ pub(crate) struct Statement {
     pub(crate) row: Box<Delivery>,
     /// Where it stands, unless it is a row.
     pub(crate) parcel: Option<Arc<Parcel>>,
+    /// Whether rows of its task may wait for its end here.
+    of_chain: bool,
     /// Whether its end lets the task's next row go.
     frees: bool,
 }
 
 impl Statement {
-    /// The task whose next row may go once this is written.
+    /// The task whose next row the claim may take once this is written.
     pub(crate) fn freed_task(&self) -> Option<(ObjectId, DocId)> {
-        self.frees.then(|| (self.row.webhook_id, self.row.task_id.clone()))
+        (self.frees && !self.of_chain).then(|| (self.row.webhook_id, self.row.task_id.clone()))
+    }
+
+    /// The task whose chain goes on once this is written.
+    pub(crate) fn chained_task(&self) -> Option<(ObjectId, DocId)> {
+        self.of_chain.then(|| (self.row.webhook_id, self.row.task_id.clone()))
     }
 }
 
@@ -42,7 +49,7 @@ pub(crate) struct AttemptRecord {
 
 /// The end of an attempt.
 pub(crate) fn attempted(job: Job, record: AttemptRecord, next: Next, retention: Retention) -> Statement {
-    let Job { mut row, token, parcel, .. } = job;
+    let Job { mut row, token, parcel, of_chain, .. } = job;
     row.last_attempt_at = Some(record.began);
     row.duration_ms = Some(record.duration_ms);
     row.response_status = record.response_status.map(i32::from);
@@ -74,24 +81,24 @@ pub(crate) fn attempted(job: Job, record: AttemptRecord, next: Next, retention: 
         }
         Next::DeadLetter => close(&mut row, DeliveryStatus::DeadLetter, retention.expiry(record.ended)),
     };
-    Statement { token, row, parcel, frees }
+    Statement { token, row, parcel, of_chain, frees }
 }
 
 /// Gives a row up without an attempt: the number taken for it is given back.
 pub(crate) fn given_up(job: Job, reason: &str, expire_at: DateTime) -> Statement {
-    let Job { mut row, token, parcel, .. } = job;
+    let Job { mut row, token, parcel, of_chain, .. } = job;
     row.attempts -= 1;
     row.error_message = Some(reason.to_owned());
     let frees = close(&mut row, DeliveryStatus::DeadLetter, expire_at);
-    Statement { token, row, parcel, frees }
+    Statement { token, row, parcel, of_chain, frees }
 }
 
 /// Gives a row back unsent, due at `now`: the number taken for its attempt is given back.
 pub(crate) fn released(job: Job, now: DateTime) -> Statement {
-    let Job { mut row, token, parcel, .. } = job;
+    let Job { mut row, token, parcel, of_chain, .. } = job;
     row.attempts -= 1;
     (row.due, row.lease) = (Some(now), None);
-    Statement { token, row, parcel, frees: false }
+    Statement { token, row, parcel, of_chain, frees: false }
 }
 
 /// The end of a row: what only open rows carry goes. Returns whether it kept its task's order.

@@ -22,6 +22,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::chain::ChainBoard;
 use super::statement::Statement;
 
 /// Rows in one transaction.
@@ -64,6 +65,7 @@ impl FreedTasks {
 pub(crate) struct Writer {
     pub(crate) store: Store,
     pub(crate) statements: mpsc::Receiver<Statement>,
+    pub(crate) chains: Arc<ChainBoard>,
     pub(crate) freed: Arc<FreedTasks>,
     /// Told when freed tasks are there.
     pub(crate) more: Arc<Notify>,
@@ -77,6 +79,7 @@ pub(crate) struct Writer {
 #[derive(Clone)]
 struct GroupWriter {
     store: Store,
+    chains: Arc<ChainBoard>,
     freed: Arc<FreedTasks>,
     more: Arc<Notify>,
     abandon: CancellationToken,
@@ -95,7 +98,13 @@ enum WriteError {
 impl Writer {
     /// Runs until told to finish and nothing is left.
     pub(crate) async fn run(mut self) {
-        let writer = GroupWriter { store: self.store, freed: self.freed, more: self.more, abandon: self.abandon };
+        let writer = GroupWriter {
+            store: self.store,
+            chains: self.chains,
+            freed: self.freed,
+            more: self.more,
+            abandon: self.abandon,
+        };
         let (turns, under_way) = (Arc::new(Semaphore::new(GROUPS)), TaskTracker::new());
         loop {
             // The turn first: what comes in while it is waited for makes the group larger.
@@ -130,6 +139,7 @@ impl GroupWriter {
     async fn write(&self, mut group: Vec<Statement>) {
         // Also of those that turn out to be written or lost: a task too many is looked at in vain, one too few would wait.
         let freed: Vec<_> = group.iter().filter_map(Statement::freed_task).collect();
+        let chained: Vec<_> = group.iter().filter_map(Statement::chained_task).collect();
         let mut pause = FIRST_PAUSE;
         let mut again = false;
         while !group.is_empty() {
@@ -149,6 +159,7 @@ impl GroupWriter {
                 }
             }
         }
+        self.chains.ended(chained);
         if !freed.is_empty() {
             freed.into_iter().for_each(|(webhook, task)| self.freed.add(webhook, task));
             self.more.notify_one();

@@ -1,7 +1,7 @@
 //! A batch as documents and statements, ready to be written as often as it takes.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bson::raw::cstr;
@@ -10,7 +10,9 @@ use taskwire::model::{Delivery, DocId, Ordering, TaskEvent};
 use taskwire::store::parcels::NewParcel;
 
 use super::{Batch, RecordError, Recorder};
+use crate::derive::Draft;
 use crate::dispatch::{LeaseGrant, Parcel, Slot};
+use crate::fan_out::Subscriber;
 use crate::gap::GapState;
 use crate::quarantine;
 use crate::snapshot::Snapshot;
@@ -47,7 +49,7 @@ pub(super) struct Row {
 
 impl Recorder {
     /// Everything a batch writes.
-    pub(super) fn documents(&self, batch: &Batch) -> Result<Documents, RecordError> {
+    pub(super) async fn documents(&self, batch: &Batch) -> Result<Documents, RecordError> {
         let now = self.clock.now();
         let mut set = rawdoc! { "updatedAt": now };
         if let Some(position) = &batch.position {
@@ -77,14 +79,14 @@ impl Recorder {
             gaps: Vec::new(),
         };
         let mut last: HashMap<&DocId, &Snapshot> = HashMap::new();
-        let mut room = self.room(batch);
+        let mut room = self.room(batch).await;
         for part in &batch.parts {
             for draft in &part.events {
                 let event = draft.finish(&self.mapping);
                 let body: OnceCell<Arc<str>> = OnceCell::new();
                 for subscriber in &draft.subscribers {
                     let mut delivery = Delivery::queued(&event, subscriber.webhook, subscriber.ordering, now);
-                    let slot = if subscriber.ordering == Ordering::None { room.take(subscriber.webhook) } else { None };
+                    let slot = room.take(subscriber);
                     let handed = slot.map(|slot| {
                         room.lease_to(&mut delivery);
                         (slot, Arc::clone(body.get_or_init(|| event.body.as_str().into())))
@@ -114,18 +116,27 @@ impl Recorder {
     }
 
     /// Room in the dispatcher's lanes for what this batch will queue.
-    fn room(&self, batch: &Batch) -> Room {
+    async fn room(&self, batch: &Batch) -> Room {
         let Some(dispatcher) = &self.dispatcher else { return Room::default() };
-        let slots = wanted(batch).into_iter().map(|(webhook, count)| (webhook, dispatcher.reserve(webhook, count)));
-        Room { slots: slots.collect(), lease: Some(dispatcher.lease()) }
+        let (mut plain, mut in_order): (HashMap<_, usize>, HashMap<_, Vec<DocId>>) = Default::default();
+        for (draft, subscriber) in subscribers(batch) {
+            match subscriber.ordering {
+                Ordering::None => *plain.entry(subscriber.webhook).or_default() += 1,
+                Ordering::PerTask => in_order.entry(subscriber.webhook).or_default().push(draft.task.clone()),
+            }
+        }
+        let in_order = dispatcher.reserve_in_order(in_order).await;
+        let plain = plain.into_iter().map(|(webhook, count)| (webhook, dispatcher.reserve(webhook, count)));
+        Room { plain: plain.collect(), in_order, lease: Some(dispatcher.lease()) }
     }
 }
 
 impl Documents {
     /// Says of each row where it is written. What is handed over goes into parcels, unless it is so little that rows of its own
-    /// cost no more, and are seen at once.
+    /// cost no more, and are seen at once, or keeps an order: whose turn it is only rows tell.
     pub(super) fn pack(&mut self) {
-        let mut rows: Vec<&mut Row> = self.deliveries.iter_mut().filter(|row| row.handed.is_some()).collect();
+        let may_be_packed = |row: &&mut Row| row.handed.is_some() && row.delivery.ordered.is_none();
+        let mut rows: Vec<&mut Row> = self.deliveries.iter_mut().filter(may_be_packed).collect();
         let are_many = rows.len() >= WORTH_PACKING;
         for (number, chunk) in rows.chunks_mut(PARCEL).enumerate() {
             let lease = chunk.first().and_then(|row| row.delivery.lease.clone()).unwrap_or_default();
@@ -153,23 +164,33 @@ impl Documents {
 /// How many rows a batch has for each webhook that may be handed them.
 pub(super) fn wanted(batch: &Batch) -> HashMap<ObjectId, usize> {
     let mut wanted: HashMap<ObjectId, usize> = HashMap::new();
-    let subscribers = batch.parts.iter().flat_map(|part| &part.events).flat_map(|draft| &draft.subscribers);
-    for subscriber in subscribers.filter(|subscriber| subscriber.ordering == Ordering::None) {
+    for (_, subscriber) in subscribers(batch) {
         *wanted.entry(subscriber.webhook).or_default() += 1;
     }
     wanted
 }
 
+/// Who gets which event, in the order in which their rows are written.
+fn subscribers(batch: &Batch) -> impl Iterator<Item = (&Draft, &Subscriber)> {
+    let drafts = batch.parts.iter().flat_map(|part| &part.events);
+    drafts.flat_map(|draft| draft.subscribers.iter().map(move |subscriber| (draft, subscriber)))
+}
+
 /// Slots of this process's dispatcher, and the lease under which they are filled.
 #[derive(Default)]
 struct Room {
-    slots: HashMap<ObjectId, Vec<Slot>>,
+    plain: HashMap<ObjectId, Vec<Slot>>,
+    /// One for each row, in their order.
+    in_order: HashMap<ObjectId, VecDeque<Option<Slot>>>,
     lease: Option<LeaseGrant>,
 }
 
 impl Room {
-    fn take(&mut self, webhook: ObjectId) -> Option<Slot> {
-        self.slots.get_mut(&webhook)?.pop()
+    fn take(&mut self, subscriber: &Subscriber) -> Option<Slot> {
+        match subscriber.ordering {
+            Ordering::None => self.plain.get_mut(&subscriber.webhook)?.pop(),
+            Ordering::PerTask => self.in_order.get_mut(&subscriber.webhook)?.pop_front()?,
+        }
     }
 
     /// The row is written as held: its first attempt is taken here.

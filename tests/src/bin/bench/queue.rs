@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use anyhow::{Result, ensure};
 use bson::oid::ObjectId;
-use bson::{DateTime, RawArrayBuf, Timestamp, rawdoc, serialize_to_raw_document_buf};
+use bson::{DateTime, RawArrayBuf, Timestamp, doc, rawdoc, serialize_to_raw_document_buf};
 use futures::{StreamExt, TryStreamExt, stream};
 use taskwire::model::{Delivery, DocId, EventId, EventKind, PayloadSummary, StreamTime, TaskEvent};
 use taskwire::store::names;
@@ -21,14 +21,17 @@ const SIDE_BY_SIDE: usize = 4;
 const EACH: u32 = 4;
 
 impl Scene {
-    /// Queues the events with these numbers for every webhook, due at once.
+    /// Queues the events with these numbers for every webhook, due at once, and waits until the server has written them out:
+    /// what filling a queue costs is not measured with what emptying it costs.
     pub(crate) async fn queue(&self, events: Range<u32>) -> Result<()> {
         let starts = events.clone().step_by(CHUNK as usize);
         stream::iter(starts.map(|start| start..events.end.min(start + CHUNK)))
             .map(|chunk| self.queue_chunk(chunk))
             .buffer_unordered(SIDE_BY_SIDE)
-            .try_collect()
-            .await
+            .try_collect::<()>()
+            .await?;
+        self.db.client().database("admin").run_command(doc! { "fsync": 1 }).await?;
+        Ok(())
     }
 
     async fn queue_chunk(&self, numbers: Range<u32>) -> Result<()> {
