@@ -12,6 +12,7 @@ pub mod client;
 pub mod config;
 pub mod healthcheck;
 pub mod http;
+pub mod listen;
 pub mod mapping;
 pub mod model;
 pub mod outcome;

@@ -1,25 +1,29 @@
 //! `taskwire-api`: the admin REST and the page.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use clap::{Parser, Subcommand};
 use metrics_exporter_prometheus::PrometheusHandle;
 use taskwire::config::{ApiSettings, CommonSettings, JwtSettings, LogFormat, SettingError, Source};
 use taskwire::healthcheck::{self, Question};
 use taskwire::http::{App, AppError, dev_token, openapi, router};
+use taskwire::listen::{BoundedListener, Peer};
 use taskwire::rekey::rekey;
 use taskwire::store::{ServerClock, Store, connect, prepare};
 use taskwire::telemetry::{self, Readiness, StatusBoard, TelemetryError, status_routes};
 use taskwire::{VERSION, shutdown};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long a stop waits for requests that are under way.
 const GRACE: Duration = Duration::from_secs(35);
+/// How long a stop waits for answers to leave, once their requests are worked off.
+const FLUSH: Duration = Duration::from_secs(1);
 /// How often the database is asked whether it is there, and what time it has.
 const PULSE: Duration = Duration::from_secs(5);
 
@@ -108,29 +112,38 @@ async fn serve_store(
     let clock = ServerClock::calibrated(&store.db).await.context("MongoDB does not tell its time")?;
     let app = App::new(settings, store, clock)?;
 
-    let listener = TcpListener::bind(settings.listen)
+    let listener = BoundedListener::bind(settings.listen)
         .await
         .with_context(|| format!("TASKWIRE_API_LISTEN: {} cannot be listened on", settings.listen))?;
     let board = StatusBoard::not_ready("starting");
     board.set(Readiness::Ready);
     tokio::spawn(pulse(app.clone(), board.clone(), stop.clone()));
     let routes = router(app, status_routes(board, metrics));
-    tracing::info!(listen = %listener.local_addr()?, version = VERSION, "serving");
+    tracing::info!(listen = %axum::serve::Listener::local_addr(&listener)?, version = VERSION, "serving");
     serve_until(listener, routes, stop).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Serves until `stop`, then lets requests under way end, for [`GRACE`] at most.
-async fn serve_until(listener: TcpListener, routes: axum::Router, stop: CancellationToken) -> anyhow::Result<()> {
+/// Serves until `stop`, then lets requests under way end, for [`GRACE`] at most. Connections without one are not waited for.
+async fn serve_until(listener: BoundedListener, routes: axum::Router, stop: CancellationToken) -> anyhow::Result<()> {
+    let under_way = TaskTracker::new();
+    let counted = under_way.clone();
+    let routes = routes.layer(from_fn(move |request: Request, next: Next| counted.track_future(next.run(request))));
     let asked = stop.clone();
-    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, routes).with_graceful_shutdown(async move { asked.cancelled().await });
-    tokio::select! {
-        ended = async { served.await } => ended.context("serving ended")?,
-        () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => {
+    let served = axum::serve(listener, routes.into_make_service_with_connect_info::<Peer>())
+        .with_graceful_shutdown(async move { asked.cancelled().await });
+    let worked_off = async {
+        stop.cancelled().await;
+        under_way.close();
+        if tokio::time::timeout(GRACE, under_way.wait()).await.is_err() {
             tracing::warn!("requests were still under way after {GRACE:?}");
         }
+        tokio::time::sleep(FLUSH).await;
+    };
+    tokio::select! {
+        ended = async { served.await } => ended.context("serving ended")?,
+        () = worked_off => {}
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use taskwire::client::ClientError;
 use taskwire::config::{IndexerSettings, LogFormat, Source};
 use taskwire::healthcheck::{self, Question};
+use taskwire::listen::BoundedListener;
 use taskwire::model::DocId;
 use taskwire::shutdown;
 use taskwire::store::{ServerClock, Store, connect, prepare};
@@ -165,7 +166,7 @@ async fn serve(work: Work, (settings, format): (IndexerSettings, LogFormat)) -> 
     let stop = shutdown::on_signals()?;
     let settings = Arc::new(settings);
     let status = StatusBoard::not_ready("starting");
-    let listener = tokio::net::TcpListener::bind(settings.listen)
+    let listener = BoundedListener::bind(settings.listen)
         .await
         .with_context(|| format!("TASKWIRE_INDEXER_LISTEN: {} cannot be listened on", settings.listen))?;
     let serving = CancellationToken::new();

@@ -26,7 +26,7 @@ mod take;
 mod task_input;
 mod turns;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -43,6 +43,7 @@ use super::App;
 use super::body::read_limited;
 use super::error::{ApiError, ApiResult};
 use crate::config::{ApiSettings, SettingError};
+use crate::listen::Peer;
 use crate::model::{InboundKind, Scope};
 
 #[cfg(fuzzing)]
@@ -124,7 +125,7 @@ struct Call {
 impl Call {
     async fn read(request: Request) -> ApiResult<Self> {
         let (parts, body) = request.into_parts();
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0.0.ip());
         let body = read_limited(body, BODY_MAX).await?;
         Ok(Self { peer, headers: parts.headers, body })
     }

@@ -42,14 +42,27 @@ impl Mapping {
         self.reviewed(old, new, true)
     }
 
-    /// Whether this change may be made only by who may approve: it approves, it rejects (whatever else it changes), or it
-    /// brings a task that requires an approval to where an approval would.
+    /// Whether this change may be made only by who may approve: it approves, it rejects (whatever else it changes), it brings
+    /// a task that requires an approval to where an approval would, or it is the first step on the way around one: it takes
+    /// the requirement away, or moves a task that waits to be reviewed elsewhere.
     #[must_use]
     pub fn needs_approver(&self, old: Option<&[Value]>, new: &[Value]) -> bool {
         let requires =
             |values: &[Value]| self.field("requiresApproval").is_some_and(|place| values[place] == Value::Bool(true));
         let decides = self.reviewed(old, new, false).is_some();
-        decides || ((requires(new) || old.is_some_and(requires)) && self.arrives_approved(old, new))
+        let waives = old.is_some_and(requires) && !requires(new);
+        let evades = old.is_some_and(|old| self.leaves_its_review(old, new));
+        decides || waives || evades || (requires(new) && self.arrives_approved(old, new))
+    }
+
+    /// Whether a field moves away from where an approval or a rejection finds it, wherever to.
+    fn leaves_its_review(&self, old: &[Value], new: &[Value]) -> bool {
+        let reviews = |event: EventKind| matches!(event, EventKind::Approved | EventKind::Rejected);
+        let mut whens = self.rules.iter().filter(|rule| reviews(rule.event)).flat_map(|rule| &rule.when);
+        whens.any(|when| {
+            let places = self.field(&when.field).filter(|place| old[*place] != new[*place]);
+            places.is_some_and(|place| when.from.iter().any(|name| old[place].is_text(name)))
+        })
     }
 
     fn reviewed(&self, old: Option<&[Value]>, new: &[Value], exact: bool) -> Option<Review> {

@@ -157,12 +157,17 @@ fn no_way_around_an_approval_is_open_to_who_may_not_approve() {
     // A rejection that also moves the task to somebody else.
     let moved = scene.values(&[("status", text("InProgress")), ("assignedUserId", Value::Oid(oid(4)))]);
     assert!(scene.mapping.needs_approver(Some(&scene.status("WaitingForApproval")), &moved));
+    // Nor in small steps: first the requirement away, or first to where no review is awaited.
+    let waived = scene.values(&[("requiresApproval", Value::Bool(false)), ("status", text("Pending"))]);
+    assert!(scene.mapping.needs_approver(Some(&scene.status("Pending")), &waived));
+    assert!(scene.needs_approver("WaitingForApproval", "Overdue"));
     let free = [("requiresApproval", Value::Bool(false))];
     let done = scene.values(&[("requiresApproval", Value::Bool(false)), ("status", text("Completed"))]);
     assert!(!scene.mapping.needs_approver(Some(&scene.values(&free)), &done));
     let camel = Scene::of("camel-case");
     assert!(!camel.needs_approver("Pending", "Completed"), "there it asks for the approval");
     assert!(camel.needs_approver("Completed", "Approved"));
+    assert!(camel.needs_approver("Completed", "InProgress"), "a rejection's first step");
     assert!(camel.mapping.needs_approver(None, &camel.status("Rejected")));
 }
 

@@ -1,5 +1,7 @@
 //! `healthcheck` of both programs: the exit code is the answer, one line says why.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use taskwire_tests::process::Ran;
 use taskwire_tests::{Process, Profile, Program, Stack};
@@ -49,4 +51,18 @@ async fn an_indexer_that_waits_for_its_database_serves_but_is_not_ready() -> Res
     .await?;
     ask(Program::Indexer, &at, &[]).await?.expect(0)?;
     indexer.kill().await
+}
+
+#[tokio::test]
+async fn half_a_request_does_not_hold_up_a_stop() -> Result<()> {
+    let stack = Stack::new(Profile::TasksTracker).await?;
+    for program in [Program::Api, Program::Indexer] {
+        let mut process = stack.launch(program).start().await?;
+        let mut stream = tokio::net::TcpStream::connect(address(&process)).await?;
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET /healthz HTTP/1.1\r\nX-Half: ").await?;
+        // The process has it once it answers another connection.
+        ask(program, &address(&process), &[]).await?.expect(0)?;
+        assert_eq!(process.stop(Duration::from_secs(15)).await?, Some(0));
+    }
+    Ok(())
 }

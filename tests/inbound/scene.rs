@@ -12,6 +12,7 @@ use futures::TryStreamExt;
 use serde_json::{Value, json};
 use taskwire::config::{ApiSettings, Source};
 use taskwire::http::{App, router};
+use taskwire::listen::Peer;
 use taskwire::store::{ServerClock, connect, ensure_indexes};
 use taskwire_tests::admin_api::{JWT_SECRET, token};
 use taskwire_tests::receiver::hex_signature;
@@ -106,7 +107,7 @@ impl Call {
             request = request.header(*name, value);
         }
         if let Some(peer) = self.peer {
-            request = request.extension(ConnectInfo(peer));
+            request = request.extension(ConnectInfo(Peer(peer)));
         }
         request.body(Body::from(self.body.clone())).expect("a request")
     }
