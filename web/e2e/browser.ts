@@ -35,10 +35,16 @@ export async function open(browser: Browser, options: BrowserContextOptions = {}
   return { page, complaints };
 }
 
-/** Signs in by pasting, as on a plain page. */
-export async function signIn(page: Page, stack: Stack, path = "/", token = stack.token()) {
-  const search = path.includes("?") ? "&" : "?";
-  await page.goto(`${stack.url}/admin${path}${search}group=${stack.service.group}`);
+/** Signs in by pasting, as on a plain page; to the group that the URL names, if any. */
+export async function signIn(
+  page: Page,
+  stack: Stack,
+  path = "/",
+  token = stack.token(),
+  group: string | null = stack.service.group,
+) {
+  const search = group === null ? "" : `${path.includes("?") ? "&" : "?"}group=${group}`;
+  await page.goto(`${stack.url}/admin${path}${search}`);
   await page.locator("textarea").fill(token);
   await page.locator('main button[type="submit"]').click();
   await page.locator(".nav").waitFor();
@@ -55,3 +61,14 @@ export async function visit(page: Page, path: string) {
 /** Nothing on the page stands for something that is still to come. */
 export const loaded = (page: Page) =>
   page.waitForFunction(() => document.querySelector('[role="status"][aria-label]') === null);
+
+/** Nothing is wider than the window, and nothing is cut off inside a card. */
+export async function overflow(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+    const cut = [...document.querySelectorAll<HTMLElement>(".surface")]
+      .filter((card) => card.scrollWidth > card.clientWidth + 1 && getComputedStyle(card).overflowX !== "auto")
+      .map((card) => `${card.textContent?.slice(0, 60)}: ${card.scrollWidth} > ${card.clientWidth}`);
+    return wide > 0 ? [`the page: ${wide} px too wide`, ...cut] : cut;
+  });
+}

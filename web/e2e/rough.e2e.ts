@@ -1,23 +1,12 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { full, launch, loaded, type Opened, open, picture, signIn, visit } from "./browser";
+import { full, launch, loaded, type Opened, open, overflow, picture, signIn, visit } from "./browser";
 import { eventually, Stack } from "./stack";
 
 const LONG_NAME = "Payroll".repeat(28).padEnd(200, "!");
 const LONG_URL = `https://partner.example/hooks/${"x".repeat(1900)}?token=abc`;
 const MIXED = "שכר (ישן)";
 const MANY = 5_000;
-
-/** Nothing is wider than the window, and nothing is cut off inside a card. */
-async function overflow(page: Page): Promise<string[]> {
-  return page.evaluate(() => {
-    const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-    const cut = [...document.querySelectorAll<HTMLElement>(".surface")]
-      .filter((card) => card.scrollWidth > card.clientWidth + 1 && getComputedStyle(card).overflowX !== "auto")
-      .map((card) => `${card.textContent?.slice(0, 60)}: ${card.scrollWidth} > ${card.clientWidth}`);
-    return wide > 0 ? [`the page: ${wide} px too wide`, ...cut] : cut;
-  });
-}
 
 /** Whether what has the keyboard's attention can be seen: within the window, and not behind something else. */
 const focusIsSeen = (page: Page) =>

@@ -72,6 +72,16 @@ test("the header switches by name: nothing of the group before is shown, and bac
   expect(screen.getByRole("button", { name: /Group .*Office/ })).toBeVisible();
 });
 
+test("a webhook is shown as its own group's, whichever the link names", async () => {
+  several();
+  answer("get", "/webhooks/:id", () => webhook({ groupId: OFFICE, name: "Payroll" }));
+  answer("get", "/webhooks/:id/deliveries", () => ({ items: [], nextCursor: null }));
+  const { router } = show("/webhooks/65a0000000000000000000b2?status=failed", HOME);
+  expect(await screen.findByRole("heading", { name: "Payroll" })).toBeVisible();
+  expect(screen.getByRole("button", { name: /Group .*Office/ })).toBeVisible();
+  expect(router.state.location.search).toEqual({ group: OFFICE, status: "failed" });
+});
+
 test("a URL with the id in capitals is of the same group", async () => {
   several();
   show("/webhooks", OFFICE.toUpperCase());
