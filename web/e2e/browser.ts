@@ -72,3 +72,13 @@ export async function overflow(page: Page): Promise<string[]> {
     return wide > 0 ? [`the page: ${wide} px too wide`, ...cut] : cut;
   });
 }
+
+/** Of a text that is cut: whether its first letters are to be seen. Runs in the page. */
+export function beginIsSeen(cut: Element): boolean {
+  const text = document.createTreeWalker(cut, NodeFilter.SHOW_TEXT).nextNode() as Text;
+  const range = document.createRange();
+  range.setStart(text, 0);
+  range.setEnd(text, Math.min(5, text.length));
+  const [seen, box] = [range.getBoundingClientRect(), cut.getBoundingClientRect()];
+  return seen.left >= box.left - 1 && seen.right <= box.right + 1;
+}

@@ -1,7 +1,7 @@
 import { ObjectId } from "mongodb";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { full, launch, loaded, type Opened, open, overflow, picture, signIn } from "./browser";
+import { beginIsSeen, full, launch, loaded, type Opened, open, overflow, picture, signIn } from "./browser";
 import { Stack, tokenFor } from "./stack";
 
 const HTML = "<img src=x onerror=alert(1)>";
@@ -113,6 +113,7 @@ describe.sequential("somebody with several groups", () => {
         await header().locator("button.group", { hasText: name }).waitFor();
         await loaded(page);
         expect(await overflow(page), name).toEqual([]);
+        expect(await header().locator("button.group .ellipsis").evaluate(beginIsSeen), name).toBe(true);
       }
       // The tools beside the name stand in one line with it.
       const tops = await header()

@@ -1,6 +1,6 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { full, launch, loaded, type Opened, open, overflow, picture, signIn, visit } from "./browser";
+import { beginIsSeen, full, launch, loaded, type Opened, open, overflow, picture, signIn, visit } from "./browser";
 import { eventually, Stack } from "./stack";
 
 const LONG_NAME = "Payroll".repeat(28).padEnd(200, "!");
@@ -72,15 +72,7 @@ describe.runIf(full).sequential("the page under rough hands", () => {
         expect(await overflow(page), "list").toEqual([]);
         // Cut at its end, not at its beginning, in either direction of writing.
         const url = page.locator(".ellipsis", { hasText: "https://partner.example/hooks/" });
-        const begins = await url.evaluate((node) => {
-          const range = document.createRange();
-          const text = node.firstChild as Text;
-          range.setStart(text, 0);
-          range.setEnd(text, 8);
-          const [seen, box] = [range.getBoundingClientRect(), node.getBoundingClientRect()];
-          return seen.left >= box.left - 1 && seen.right <= box.right + 1;
-        });
-        expect(begins, "the URL's beginning is to be seen").toBe(true);
+        expect(await url.evaluate(beginIsSeen), "the URL's beginning is to be seen").toBe(true);
         const id = (await page.locator("tbody tr", { hasText: "PayrollPayroll" }).getAttribute("data-id")) ?? "";
         for (const path of ["/", `/webhooks/${id}`, `/webhooks/${id}?tab=settings`, `/webhooks/${hook}`]) {
           await visit(page, at(path));

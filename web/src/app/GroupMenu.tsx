@@ -18,11 +18,13 @@ export function GroupMenu() {
   if (!shown || isForeign || !isKnown) return null;
   const label = t("group.menu", { group: isolated(shown.name ?? shown.id) });
   const name = (
-    <span className="ellipsis">
+    // Cut at the name's own end, in either direction of writing.
+    <span className="ellipsis" dir="auto">
       <GroupName group={shown} />
     </span>
   );
   const icon = <Icon name="people" size={15} />;
+  const title = shown.name === null ? undefined : `${isolated(shown.name)} · ${shown.id}`;
   if (isCut || (own?.length ?? 0) > 1)
     return (
       <Choice>
@@ -31,15 +33,16 @@ export function GroupMenu() {
           size="xs"
           className="group"
           leftSection={icon}
+          rightSection={<Icon name="down" size={13} />}
           aria-label={label}
-          title={shown.name ?? undefined}
+          title={title}
         >
           {name}
         </Button>
       </Choice>
     );
   return (
-    <Box className="group" role="group" aria-label={label} title={shown.name ?? undefined}>
+    <Box className="group" role="group" aria-label={label} title={title}>
       {icon}
       {name}
     </Box>
