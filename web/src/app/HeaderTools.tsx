@@ -2,6 +2,7 @@ import { ActionIcon, Group, Menu, Tooltip, useComputedColorScheme, useMantineCol
 import { LANGUAGES, type Language, useLanguage, useT } from "../i18n";
 import { session, useSession } from "../session/session";
 import { Icon } from "../ui/Icon";
+import { useMayLeave } from "../ui/useLeaveGuard";
 import { useSayFailure } from "../webhooks/changes";
 import { GroupMenu } from "./GroupMenu";
 import { chooseLanguage } from "./preferences";
@@ -69,15 +70,13 @@ function ThemeSwitch() {
 
 function SignOut() {
   const t = useT();
+  const mayLeave = useMayLeave();
+  const signOut = async () => {
+    if (await mayLeave()) session.signOut();
+  };
   return (
     <Tooltip label={t("session.signOut")}>
-      <ActionIcon
-        variant="subtle"
-        color="gray"
-        size="lg"
-        aria-label={t("session.signOut")}
-        onClick={() => session.signOut()}
-      >
+      <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t("session.signOut")} onClick={signOut}>
         <Icon name="exit" />
       </ActionIcon>
     </Tooltip>
