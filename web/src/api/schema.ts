@@ -584,26 +584,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/integrations/groups": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List the groups that one administers
-         * @description By name
-         */
-        get: operations["listGroups"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2297,14 +2277,6 @@ export interface components {
         WebhookStatsList: {
             /** @description Those that had an attempt in the window, in the order of their ids. */
             items: components["schemas"]["WebhookStats"][];
-        };
-        Group: {
-            id: string;
-            name: string | null;
-        };
-        Groups: {
-            items: components["schemas"]["Group"][];
-            nextCursor: string | null;
         };
     };
     responses: never;
@@ -8208,105 +8180,6 @@ export interface operations {
                      *       "status": 422,
                      *       "title": "Invalid fields",
                      *       "type": "urn:taskwire:problem:invalid"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description More calls than this user may make; `Retry-After` says how long to wait */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
-                     *       "status": 429,
-                     *       "title": "Too many requests",
-                     *       "type": "urn:taskwire:problem:too-fast"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A fault of ours; the log has it under `X-Request-Id` */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
-                     *       "status": 500,
-                     *       "title": "Internal error",
-                     *       "type": "urn:taskwire:problem:internal"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The database does not answer at present, or it took too long: try again */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "detail": "the database does not answer at present: try again",
-                     *       "status": 503,
-                     *       "title": "Unavailable",
-                     *       "type": "urn:taskwire:problem:unavailable"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    listGroups: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description All of them */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "items": [
-                     *         {
-                     *           "id": "65a0000000000000000000a1",
-                     *           "name": "Household"
-                     *         }
-                     *       ],
-                     *       "nextCursor": null
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Groups"];
-                };
-            };
-            /** @description No token, or one that is not valid or no longer */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
-                     *       "status": 401,
-                     *       "title": "Not signed in",
-                     *       "type": "urn:taskwire:problem:no-token"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["Problem"];
