@@ -53,7 +53,11 @@ pub(super) struct Groups {
         200, the first 200.\n\nPermission: anybody with a token; who administers no group gets an empty list.",
     responses((status = 200, description = "The groups", body = Groups)),
 )]
-pub(super) async fn list(caller: Caller, State(app): State<Arc<App>>, RawQuery(raw): RawQuery) -> ApiResult<Json<Groups>> {
+pub(super) async fn list(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    RawQuery(raw): RawQuery,
+) -> ApiResult<Json<Groups>> {
     Query::read(raw.as_deref(), &[]).finish()?;
     let mut items = named(&app, &caller).await?;
     items.sort_by_cached_key(|group| {

@@ -127,7 +127,8 @@ async fn of_very_many_groups_the_first_two_hundred_are_listed() {
     );
     api.store.collection::<Document>("groups").insert_many(groups).await.unwrap();
     let answer = listed(&api, user).await;
-    let names: Vec<_> = answer["items"].as_array().unwrap().iter().map(|group| group["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        answer["items"].as_array().unwrap().iter().map(|group| group["name"].as_str().unwrap()).collect();
     assert_eq!(names.len(), 200);
     assert_eq!(names[..3], ["g000", "G001", "g002"]);
     assert_eq!(names[199], "G199");
