@@ -95,11 +95,11 @@ async function shootGroups(page: Page, suffix: string) {
   await list.waitFor();
   await shoot(page, `groups${suffix}`);
   await list.getByRole("link", { name: "Household" }).click();
-  await page.locator("header button.group").click();
+  await page.locator("nav button.group").click();
   await page.getByRole("menuitem").first().waitFor();
   await shoot(page, `group-menu${suffix}`, false);
   await page.getByRole("menuitem", { name: "Donau" }).click();
-  await page.locator("header button.group", { hasText: "Donau" }).waitFor();
+  await page.locator("nav button.group", { hasText: "Donau" }).waitFor();
   await shoot(page, `group-long${suffix}`, false);
   await visit(page, `/?group=${new ObjectId().toHexString()}`);
   await list.waitFor();

@@ -18,9 +18,9 @@ export function GroupMenu() {
   if (!shown || isForeign || !isKnown) return null;
   const label = t("group.menu", { group: isolated(shown.name ?? shown.id) });
   const name = (
-    // Cut at the name's own end, in either direction of writing.
+    // Cut at the name's own end, in either direction of writing: which a `bdi` in between would hide.
     <span className="ellipsis" dir="auto">
-      <GroupName group={shown} />
+      {shown.name ?? <ShortId id={shown.id} />}
     </span>
   );
   const icon = <Icon name="people" size={15} />;
