@@ -13,6 +13,7 @@ pub mod error;
 pub mod etag;
 mod event_types;
 mod group_admins;
+mod groups;
 mod idempotency;
 mod inbound;
 mod limits;
@@ -118,6 +119,7 @@ impl App {
 /// Every operation of the API. What stands here is both served and described in the document (`openapi`).
 fn operations() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .routes(routes!(groups::list))
         .routes(routes!(webhooks::list, webhooks::create))
         .routes(routes!(webhooks::get_one, webhooks::update, webhooks::delete))
         .routes(routes!(deliveries::list))

@@ -18,6 +18,8 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 const USERS_MAX: usize = 10_000;
 /// How many groups of one user are read.
 const GROUPS_MAX: i64 = 10_000;
+/// How long one read of the service's groups may take.
+pub(super) const READ_MAX: Duration = Duration::from_secs(5);
 
 /// The lookup, and what it remembers.
 pub struct GroupAdmins {
@@ -70,14 +72,14 @@ impl GroupAdmins {
             .find(admin_filter(&self.shape, user))
             .projection(doc! { "_id": 1 })
             .limit(GROUPS_MAX)
-            .max_time(Duration::from_secs(5))
+            .max_time(READ_MAX)
             .await?;
         let ids: Vec<Document> = found.try_collect().await?;
         Ok(ids.into_iter().filter_map(|group| group_id(group.get("_id")?)).collect())
     }
 }
 
-fn group_id(id: &Bson) -> Option<DocId> {
+pub(super) fn group_id(id: &Bson) -> Option<DocId> {
     match id {
         Bson::ObjectId(oid) => Some(DocId::Oid(*oid)),
         Bson::String(text) => Some(DocId::Text(text.clone())),

@@ -117,6 +117,7 @@ fn paths(profile: &Profile) -> Result<(), MappingError> {
         false => check(key, text),
     };
     plain("task.group".into(), &profile.task.group)?;
+    profile.groups.name.iter().try_for_each(|path| plain("groups.name".into(), path))?;
     for (at, field) in profile.task.fields.iter().enumerate() {
         plain(format!("task.fields[{at}].path"), &field.path)?;
     }
@@ -198,6 +199,10 @@ mod tests {
         assert!(refusal("path = \"Name\"", "path = \"names[]\"").contains("task.fields[0].path"));
         assert!(refusal("Updated = [", "Changed = [").contains("history.fits.Changed"));
         assert!(refusal("group = \"GroupId\"", "").contains("group"));
+        assert!(
+            refusal("collection = \"groups\"\nname = \"name\"", "collection = \"groups\"\nname = \"names[]\"")
+                .contains("groups.name")
+        );
         assert!(refusal("from = \"$userText\"", "from = \"$users\"").contains("writer.task[12].from"));
         assert!(refusal("from = \"dueAt\"", "from = \"due\"").contains("writer.task[9].from"));
         assert!(refusal("constant = 1 }", "from = \"$id\", constant = 1 }").contains("writer.categories.fields[8]"));

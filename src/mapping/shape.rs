@@ -178,6 +178,8 @@ pub struct SwapRequestShape {
 pub struct GroupShape {
     /// The collection.
     pub collection: String,
+    /// Path of the group's name; without it groups are told apart by their ids alone.
+    pub name: Option<String>,
     /// The array of members.
     pub members: String,
     /// In a member: the user's id.

@@ -30,6 +30,7 @@ async fn routes(api: &Api) -> Vec<Route> {
     let route = |method, path, body, stranger, admin| Route { method, path, body, stranger, admin };
     let group = api.group_a.to_hex();
     vec![
+        route("GET", "/api/integrations/groups".to_owned(), None, 200, 200),
         route("GET", WEBHOOKS.to_owned(), None, 200, 200),
         route("GET", format!("{WEBHOOKS}?groupId={group}"), None, 403, 200),
         route("POST", WEBHOOKS.to_owned(), Some(api.body()), 403, 201),

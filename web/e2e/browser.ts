@@ -24,7 +24,8 @@ export async function open(browser: Browser, options: BrowserContextOptions = {}
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, locale: "en-GB", ...options });
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  // Long: other work on the same two processors is no fault of the page.
+  page.setDefaultTimeout(30_000);
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("console", (message) => {
@@ -35,10 +36,16 @@ export async function open(browser: Browser, options: BrowserContextOptions = {}
   return { page, complaints };
 }
 
-/** Signs in by pasting, as on a plain page. */
-export async function signIn(page: Page, stack: Stack, path = "/", token = stack.token()) {
-  const search = path.includes("?") ? "&" : "?";
-  await page.goto(`${stack.url}/admin${path}${search}group=${stack.service.group}`);
+/** Signs in by pasting, as on a plain page; to the group that the URL names, if any. */
+export async function signIn(
+  page: Page,
+  stack: Stack,
+  path = "/",
+  token = stack.token(),
+  group: string | null = stack.service.group,
+) {
+  const search = group === null ? "" : `${path.includes("?") ? "&" : "?"}group=${group}`;
+  await page.goto(`${stack.url}/admin${path}${search}`);
   await page.locator("textarea").fill(token);
   await page.locator('main button[type="submit"]').click();
   await page.locator(".nav").waitFor();
@@ -55,3 +62,24 @@ export async function visit(page: Page, path: string) {
 /** Nothing on the page stands for something that is still to come. */
 export const loaded = (page: Page) =>
   page.waitForFunction(() => document.querySelector('[role="status"][aria-label]') === null);
+
+/** Nothing is wider than the window, and nothing is cut off inside a card. */
+export async function overflow(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+    const cut = [...document.querySelectorAll<HTMLElement>(".surface")]
+      .filter((card) => card.scrollWidth > card.clientWidth + 1 && getComputedStyle(card).overflowX !== "auto")
+      .map((card) => `${card.textContent?.slice(0, 60)}: ${card.scrollWidth} > ${card.clientWidth}`);
+    return wide > 0 ? [`the page: ${wide} px too wide`, ...cut] : cut;
+  });
+}
+
+/** Of a text that is cut: whether its first letters are to be seen. Runs in the page. */
+export function beginIsSeen(cut: Element): boolean {
+  const text = document.createTreeWalker(cut, NodeFilter.SHOW_TEXT).nextNode() as Text;
+  const range = document.createRange();
+  range.setStart(text, 0);
+  range.setEnd(text, Math.min(5, text.length));
+  const [seen, box] = [range.getBoundingClientRect(), cut.getBoundingClientRect()];
+  return seen.left >= box.left - 1 && seen.right <= box.right + 1;
+}

@@ -22,6 +22,7 @@ beforeAll(async () => {
   stack = await Stack.start({ frameAncestors: `http://localhost:${port}` });
   browser = await launch();
   ({ payroll, chat } = await furnish());
+  for (const name of GROUPS) await stack.service.addGroup(new ObjectId(), name);
   sample = await Sample.start(stack, port, `${stack.service.group}=Household`);
 });
 afterAll(async () => {
@@ -85,6 +86,26 @@ async function day(webhook: string, busy: number) {
   await stack.service.db.collection<Document & { _id: string }>("deliveryStats").insertMany(hours);
 }
 
+const GROUPS = ["Office", "משפחת כהן (תל אביב)", "Donaudampfschifffahrtsgesellschaft".repeat(4), "Sports club"];
+
+/** A choice of groups, the switcher, and a group of others. */
+async function shootGroups(page: Page, suffix: string) {
+  await signIn(page, stack, "/", stack.token(), null);
+  const list = page.getByRole("main").getByRole("list");
+  await list.waitFor();
+  await shoot(page, `groups${suffix}`);
+  await list.getByRole("link", { name: "Household" }).click();
+  await page.locator("nav button.group").click();
+  await page.getByRole("menuitem").first().waitFor();
+  await shoot(page, `group-menu${suffix}`, false);
+  await page.getByRole("menuitem", { name: "Donau" }).click();
+  await page.locator("nav button.group", { hasText: "Donau" }).waitFor();
+  await shoot(page, `group-long${suffix}`, false);
+  await visit(page, `/?group=${new ObjectId().toHexString()}`);
+  await list.waitFor();
+  await shoot(page, `group-foreign${suffix}`);
+}
+
 async function shoot(page: Page, name: string, whole = true) {
   await page.mouse.move(640, 5);
   await loaded(page);
@@ -125,6 +146,7 @@ for (const { suffix, locale, colorScheme, width } of looks) {
     await page.goto(`${stack.url}/admin/`);
     await page.locator("textarea").waitFor();
     await shoot(page, `sign-in${suffix}`);
+    await shootGroups(page, suffix);
     await signIn(page, stack);
     await walk(page, suffix);
     await visit(page, `/webhooks/${chat}?group=${stack.service.group}&status=dead-letter`);

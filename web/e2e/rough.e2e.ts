@@ -1,23 +1,12 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { full, launch, loaded, type Opened, open, picture, signIn, visit } from "./browser";
+import { beginIsSeen, full, launch, loaded, type Opened, open, overflow, picture, signIn, visit } from "./browser";
 import { eventually, Stack } from "./stack";
 
 const LONG_NAME = "Payroll".repeat(28).padEnd(200, "!");
 const LONG_URL = `https://partner.example/hooks/${"x".repeat(1900)}?token=abc`;
 const MIXED = "שכר (ישן)";
 const MANY = 5_000;
-
-/** Nothing is wider than the window, and nothing is cut off inside a card. */
-async function overflow(page: Page): Promise<string[]> {
-  return page.evaluate(() => {
-    const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-    const cut = [...document.querySelectorAll<HTMLElement>(".surface")]
-      .filter((card) => card.scrollWidth > card.clientWidth + 1 && getComputedStyle(card).overflowX !== "auto")
-      .map((card) => `${card.textContent?.slice(0, 60)}: ${card.scrollWidth} > ${card.clientWidth}`);
-    return wide > 0 ? [`the page: ${wide} px too wide`, ...cut] : cut;
-  });
-}
 
 /** Whether what has the keyboard's attention can be seen: within the window, and not behind something else. */
 const focusIsSeen = (page: Page) =>
@@ -83,15 +72,7 @@ describe.runIf(full).sequential("the page under rough hands", () => {
         expect(await overflow(page), "list").toEqual([]);
         // Cut at its end, not at its beginning, in either direction of writing.
         const url = page.locator(".ellipsis", { hasText: "https://partner.example/hooks/" });
-        const begins = await url.evaluate((node) => {
-          const range = document.createRange();
-          const text = node.firstChild as Text;
-          range.setStart(text, 0);
-          range.setEnd(text, 8);
-          const [seen, box] = [range.getBoundingClientRect(), node.getBoundingClientRect()];
-          return seen.left >= box.left - 1 && seen.right <= box.right + 1;
-        });
-        expect(begins, "the URL's beginning is to be seen").toBe(true);
+        expect(await url.evaluate(beginIsSeen), "the URL's beginning is to be seen").toBe(true);
         const id = (await page.locator("tbody tr", { hasText: "PayrollPayroll" }).getAttribute("data-id")) ?? "";
         for (const path of ["/", `/webhooks/${id}`, `/webhooks/${id}?tab=settings`, `/webhooks/${hook}`]) {
           await visit(page, at(path));

@@ -4,6 +4,8 @@ import { type Db, type Document, ObjectId } from "mongodb";
 export class TaskService {
   readonly group: string;
   readonly admin: string;
+  /** A plain member. */
+  readonly member: string;
   private readonly members: ObjectId[];
 
   private constructor(
@@ -14,6 +16,7 @@ export class TaskService {
     this.group = groupId.toHexString();
     this.admin = adminId.toHexString();
     this.members = [new ObjectId(), new ObjectId()];
+    this.member = String(this.members[0]);
   }
 
   static async create(db: Db): Promise<TaskService> {
@@ -24,15 +27,15 @@ export class TaskService {
     return service;
   }
 
-  /** A group that the admin administers. */
-  async addGroup(_id: ObjectId, name: string) {
+  /** A group that the admin administers, or somebody else. */
+  async addGroup(_id: ObjectId, name: string, admin = this.adminId) {
     const now = new Date();
     const member = (userId: ObjectId, role: string) => ({ userId, role, joinedAt: now, invitedBy: null });
     await this.db.collection("groups").insertOne({
       _id,
       name,
-      createdBy: this.adminId,
-      members: [member(this.adminId, "Admin"), ...this.members.map((userId) => member(userId, "RegularUser"))],
+      createdBy: admin,
+      members: [member(admin, "Admin"), ...this.members.map((userId) => member(userId, "RegularUser"))],
       taskCount: 0,
       lastActivity: now,
       createdAt: now,

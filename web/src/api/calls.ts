@@ -44,6 +44,7 @@ const WEBHOOK = "/api/integrations/webhooks/{id}";
 const PAGE_SIZE = 50;
 
 export const api = {
+  groups: (signal?: AbortSignal) => body(client.GET("/api/integrations/groups", { signal })),
   webhooks: (groupId: string | undefined, cursor: string | undefined, signal?: AbortSignal) =>
     body(client.GET("/api/integrations/webhooks", { params: { query: { groupId, cursor, limit: 200 } }, signal })),
   webhook: (id: string, signal?: AbortSignal): Promise<Versioned<Webhook>> =>

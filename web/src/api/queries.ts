@@ -27,6 +27,14 @@ async function allWebhooks(groupId: string | undefined, signal: AbortSignal): Pr
 }
 
 export const queries = {
+  /** Those that the reader administers. A new name or another admin is seen within a minute. */
+  groups: () =>
+    queryOptions({
+      queryKey: ["groups"],
+      queryFn: async ({ signal }) => (await api.groups(signal)).items,
+      staleTime: 30_000,
+      refetchInterval: 60_000,
+    }),
   webhooks: (groupId: string | undefined) =>
     queryOptions({
       queryKey: ["webhooks", groupId ?? null],

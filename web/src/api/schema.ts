@@ -48,6 +48,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/integrations/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the groups that one administers
+         * @description By name, without regard to case; those without a name come last. Of somebody who administers more than 200, the first 200.
+         *
+         *     Permission: anybody with a token; who administers no group gets an empty list.
+         */
+        get: operations["listGroups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/integrations/inbound": {
         parameters: {
             query?: never;
@@ -899,6 +921,25 @@ export interface components {
          * @enum {string}
          */
         Frequency: "OneTime" | "Daily" | "Weekly" | "BiWeekly" | "Monthly" | "Quarterly" | "Yearly";
+        /** @description One group. */
+        Group: {
+            /** @example 65a0000000000000000000a1 */
+            id: string;
+            /**
+             * @description Its name in the task service, as it stands there: plain text, never HTML. Null where the service keeps none.
+             * @example Household
+             */
+            name: string | null;
+        };
+        /** @description The caller's groups: a list in one page. */
+        Groups: {
+            items: components["schemas"]["Group"][];
+            /**
+             * @description Always null: there is one page.
+             * @example null
+             */
+            nextCursor: string | null;
+        };
         /** @description How its deliveries fare. */
         Health: {
             disabledReason: components["schemas"]["DisabledReason"] | null;
@@ -2478,6 +2519,105 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["EventTypes"];
+                };
+            };
+            /** @description No token, or one that is not valid or no longer */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "send the task service's token as Authorization: Bearer <token>",
+                     *       "status": 401,
+                     *       "title": "Not signed in",
+                     *       "type": "urn:taskwire:problem:no-token"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "more calls than this user may make: wait as long as Retry-After says",
+                     *       "status": 429,
+                     *       "title": "Too many requests",
+                     *       "type": "urn:taskwire:problem:too-fast"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of ours; the log has it under `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the log has it under this answer's X-Request-Id",
+                     *       "status": 500,
+                     *       "title": "Internal error",
+                     *       "type": "urn:taskwire:problem:internal"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer at present, or it took too long: try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the database does not answer at present: try again",
+                     *       "status": 503,
+                     *       "title": "Unavailable",
+                     *       "type": "urn:taskwire:problem:unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listGroups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The groups */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "65a0000000000000000000a1",
+                     *           "name": "Household"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Groups"];
                 };
             };
             /** @description No token, or one that is not valid or no longer */

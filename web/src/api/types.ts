@@ -33,6 +33,8 @@ export type EventFilter = Record<EventKey, boolean>;
 
 export type Page<T> = { items: T[]; nextCursor: string | null };
 
+export type OwnGroup = Answer<"/api/integrations/groups", "get">["items"][number];
+
 export type Webhook = Answer<"/api/integrations/webhooks/{id}", "get">;
 export type Health = Webhook["health"];
 export type Rotation = NonNullable<Webhook["rotation"]>;

@@ -8,8 +8,8 @@ import { languageOf, setLanguage, useLanguage } from "../i18n";
 import { type HostMessage, startEmbedding } from "../session/embed";
 import { session } from "../session/session";
 import { ConfirmProvider } from "../ui/useConfirm";
+import { showGroup } from "./group";
 import { router } from "./router";
-import { groupSearch } from "./search";
 import { theme } from "./theme";
 
 /** The server writes a fresh nonce into the page; only styles that carry it are taken. */
@@ -24,24 +24,12 @@ function FollowLanguage() {
   return null;
 }
 
-/** A host says the group with every token: only another one leads elsewhere, and then not to a webhook of the one before. */
-function showGroup(group: string) {
-  const { location, matches } = router.state;
-  const before = groupSearch(location.search).group;
-  if (group === before) return;
-  if (before === undefined) void router.navigate({ to: ".", search: (all) => ({ ...all, group }), replace: true });
-  else {
-    const isOfGroup = matches.some((match) => match.routeId === "/webhooks/$webhookId");
-    void router.navigate({ to: isOfGroup ? "/webhooks" : ".", search: { group } });
-  }
-}
-
 /** Takes what the page around this one says. */
 function FollowHost() {
   const { setColorScheme } = useMantineColorScheme();
   const take = useEffectEvent((message: HostMessage) => {
-    if (message.groupId) showGroup(message.groupId);
-    if (message.groupName !== undefined) session.nameGroup(message.groupName || null);
+    // A host says the group with every token: only another one leads elsewhere.
+    if (message.groupId) showGroup(router, message.groupId);
     // Texts that cannot be loaded leave the language as it is.
     if (message.locale) setLanguage(languageOf(message.locale)).catch(() => {});
     if (message.theme) setColorScheme(message.theme);

@@ -1,49 +1,121 @@
 import { Box, Button, Stack, Text, TextInput, Title } from "@mantine/core";
-import { useNavigate } from "@tanstack/react-router";
+import { Navigate, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, type ReactNode, useState } from "react";
+import type { OwnGroup } from "../api/types";
 import { useT } from "../i18n";
-import { Failure, Waiting } from "../ui/States";
-import { Ltr } from "../ui/Text";
+import { useSession } from "../session/session";
+import { Icon } from "../ui/Icon";
+import { useTitle } from "../ui/Page";
+import { Empty, Failure, Waiting } from "../ui/States";
+import { GroupList } from "./GroupList";
 import { GroupContext, useGroups } from "./group";
 
-/** Pages are of one group: the URL's, or the only one, or the one that is chosen here. */
+/**
+ * Pages are of one group: the URL's, or the only one, or the one that is chosen here. The URL's is shown while it is still
+ * asked whether it is the reader's: the server refuses by itself what is not theirs.
+ */
 export function GroupGate({ children }: { children: ReactNode }) {
-  const { group, known, all } = useGroups();
-  if (group) return <GroupContext.Provider value={group}>{children}</GroupContext.Provider>;
-  if (all.error) return <Failure error={all.error} retry={() => all.refetch()} />;
-  if (all.isPending) return <Waiting />;
-  return <ChooseGroup known={known} />;
+  const { own, shown, isForeign, isCut, all } = useGroups();
+  const again = () => all.refetch();
+  if (isForeign) return <Foreign own={own ?? []} again={again} />;
+  if (shown)
+    return (
+      <GroupContext.Provider key={shown.id} value={shown}>
+        {children}
+      </GroupContext.Provider>
+    );
+  if (!own) return all.error ? <Failure error={all.error} retry={again} /> : <Waiting />;
+  const [only, another] = own;
+  if (!only) return <NoGroup again={again} />;
+  if (!another) return <Navigate to="." search={(before) => ({ ...before, group: only.id })} replace />;
+  return <ChooseGroup own={own} isCut={isCut} />;
 }
 
-function ChooseGroup({ known }: { known: string[] }) {
+function ChooseGroup({ own, isCut }: { own: OwnGroup[]; isCut: boolean }) {
   const t = useT();
-  const navigate = useNavigate();
+  useTitle(t("group.choose"));
   return (
-    <Stack align="center" py={{ base: 24, sm: 64 }}>
-      <Box className="surface" p={{ base: "lg", sm: 36 }} w="100%" maw={480}>
-        <Title order={1} size="h3">
-          {t("group.choose")}
-        </Title>
-        <Text size="sm" c="dimmed" mt={6} mb="lg">
-          {t(known.length > 0 ? "group.several" : "group.none")}
-        </Text>
-        <Stack gap="xs" mb={known.length > 0 ? "lg" : 0}>
-          {known.map((id) => (
-            <Button
-              key={id}
-              variant="default"
-              onClick={() => navigate({ to: ".", search: (before) => ({ ...before, group: id }) })}
-            >
-              <Ltr mono>{id}</Ltr>
-            </Button>
-          ))}
-        </Stack>
-        <GroupForm />
-      </Box>
-    </Stack>
+    <Card>
+      <Title order={1} size="h3">
+        {t("group.choose")}
+      </Title>
+      <Text size="sm" c="dimmed" mt={6} mb="lg">
+        {t("group.several")}
+      </Text>
+      <GroupList groups={own} />
+      {isCut ? <ById count={own.length} /> : null}
+    </Card>
   );
 }
 
+/** The URL's group is not theirs. In a frame the host says which one is shown, so none is offered. */
+function Foreign({ own, again }: { own: OwnGroup[]; again: () => unknown }) {
+  const t = useT();
+  const { embedded } = useSession();
+  useTitle(t("state.noAdmin"));
+  const offered = embedded ? [] : own;
+  return (
+    <Card>
+      <Empty
+        order={1}
+        icon="shield"
+        title={t("state.noAdmin")}
+        text={t(offered.length > 0 ? "state.noAdminDetail" : "group.noneDetail")}
+        action={<Again onClick={again} />}
+      />
+      {offered.length > 0 ? (
+        <>
+          <Title order={2} size="h6" mb="xs">
+            {t("group.yours")}
+          </Title>
+          <GroupList groups={offered} />
+        </>
+      ) : null}
+    </Card>
+  );
+}
+
+function NoGroup({ again }: { again: () => unknown }) {
+  const t = useT();
+  useTitle(t("group.none"));
+  const action = <Again onClick={again} />;
+  return (
+    <Card>
+      <Empty order={1} icon="people" title={t("group.none")} text={t("group.noneDetail")} action={action} />
+    </Card>
+  );
+}
+
+function Again({ onClick }: { onClick: () => unknown }) {
+  const t = useT();
+  return (
+    <Button size="xs" variant="default" onClick={onClick} leftSection={<Icon name="replay" size={14} />}>
+      {t("state.retry")}
+    </Button>
+  );
+}
+
+const Card = ({ children }: { children: ReactNode }) => (
+  <Stack align="center" py={{ base: 24, sm: 64 }}>
+    <Box className="surface" p={{ base: "lg", sm: 36 }} w="100%" maw={480}>
+      {children}
+    </Box>
+  </Stack>
+);
+
+function ById({ count }: { count: number }) {
+  const t = useT();
+  return (
+    <Box mt="lg">
+      <Text size="sm" c="dimmed" mb="sm">
+        {t("group.cut", { count })}
+      </Text>
+      <GroupForm />
+    </Box>
+  );
+}
+
+/** For those who administer more groups than are listed. */
 export function GroupForm({ onDone }: { onDone?: () => void }) {
   const t = useT();
   const navigate = useNavigate();
@@ -65,7 +137,7 @@ export function GroupForm({ onDone }: { onDone?: () => void }) {
           autoComplete="off"
           styles={{ input: { direction: "ltr" } }}
         />
-        <Button type="submit" variant={onDone ? "default" : "filled"} disabled={text.trim() === ""}>
+        <Button type="submit" variant="default" disabled={text.trim() === ""}>
           {t("group.open")}
         </Button>
       </Stack>

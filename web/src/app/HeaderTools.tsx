@@ -1,22 +1,10 @@
-import {
-  ActionIcon,
-  Button,
-  Group,
-  Menu,
-  Modal,
-  Tooltip,
-  useComputedColorScheme,
-  useMantineColorScheme,
-} from "@mantine/core";
-import { useDisclosure } from "@mantine/hooks";
-import { useNavigate } from "@tanstack/react-router";
+import { ActionIcon, Group, Menu, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 import { LANGUAGES, type Language, useLanguage, useT } from "../i18n";
 import { session, useSession } from "../session/session";
 import { Icon } from "../ui/Icon";
-import { ShortId } from "../ui/Text";
+import { useMayLeave } from "../ui/useLeaveGuard";
 import { useSayFailure } from "../webhooks/changes";
-import { GroupForm } from "./GroupGate";
-import { useGroups } from "./group";
+import { GroupMenu } from "./GroupMenu";
 import { chooseLanguage } from "./preferences";
 
 /** Group, language, theme, the way out. In a frame the host has its own, so there is only what it did not say. */
@@ -30,52 +18,6 @@ export function HeaderTools() {
       <ThemeSwitch />
       {token ? <SignOut /> : null}
     </Group>
-  );
-}
-
-function GroupMenu() {
-  const t = useT();
-  const { groupName } = useSession();
-  const { group, known } = useGroups();
-  const navigate = useNavigate();
-  const [other, { open, close }] = useDisclosure(false);
-  if (!group) return null;
-  return (
-    <>
-      <Menu position="bottom-end">
-        <Menu.Target>
-          <Button
-            variant="default"
-            size="xs"
-            leftSection={<Icon name="people" size={15} />}
-            aria-label={t("group.menu", { group })}
-          >
-            {groupName ?? <ShortId id={group} />}
-          </Button>
-        </Menu.Target>
-        <Menu.Dropdown>
-          <Menu.Label>{t("group.label")}</Menu.Label>
-          {known.map((id) => (
-            <Menu.Item
-              key={id}
-              rightSection={id === group ? <Icon name="check" size={14} /> : null}
-              onClick={() => navigate({ to: "/", search: { group: id } })}
-            >
-              <ShortId id={id} />
-            </Menu.Item>
-          ))}
-          <Menu.Item onClick={open}>{t("group.other")}</Menu.Item>
-        </Menu.Dropdown>
-      </Menu>
-      <Modal
-        opened={other}
-        onClose={close}
-        title={t("group.other")}
-        closeButtonProps={{ "aria-label": t("common.close") }}
-      >
-        <GroupForm onDone={close} />
-      </Modal>
-    </>
   );
 }
 
@@ -128,15 +70,13 @@ function ThemeSwitch() {
 
 function SignOut() {
   const t = useT();
+  const mayLeave = useMayLeave();
+  const signOut = async () => {
+    if (await mayLeave()) session.signOut();
+  };
   return (
     <Tooltip label={t("session.signOut")}>
-      <ActionIcon
-        variant="subtle"
-        color="gray"
-        size="lg"
-        aria-label={t("session.signOut")}
-        onClick={() => session.signOut()}
-      >
+      <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t("session.signOut")} onClick={signOut}>
         <Icon name="exit" />
       </ActionIcon>
     </Tooltip>

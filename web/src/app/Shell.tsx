@@ -11,6 +11,7 @@ import { useSession } from "../session/session";
 import { Icon } from "../ui/Icon";
 import { GroupGate } from "./GroupGate";
 import { HeaderTools } from "./HeaderTools";
+import { groupSearch } from "./search";
 
 const PAGES = [
   ["/", "nav.overview"],
@@ -47,7 +48,9 @@ function useCleanCache(token: string | null) {
 
 /** Where what had the keyboard's attention went with the page before, it goes to the new page's beginning. */
 function useFocusOnNewPage() {
-  const place = useRouterState({ select: ({ resolvedLocation }) => resolvedLocation?.pathname });
+  const place = useRouterState({
+    select: ({ resolvedLocation: at }) => at && `${at.pathname} ${groupSearch(at.search).group ?? ""}`,
+  });
   const before = useRef(place);
   useEffect(() => {
     const isNew = before.current !== undefined && before.current !== place;

@@ -10,6 +10,7 @@ import { DeliveryBadge, EventName } from "../ui/Badges";
 import { Icon } from "../ui/Icon";
 import { Empty } from "../ui/States";
 import { Ago, ShortId } from "../ui/Text";
+import { useStep } from "../ui/useStep";
 import { DeliveryDrawer } from "./DeliveryDrawer";
 import { useFilter } from "./filter";
 import { LiveRows } from "./LiveRows";
@@ -46,8 +47,9 @@ export function DeliveriesTab({ webhook, onReplayAll }: { webhook: Webhook; onRe
   );
   const columns = useColumns(toggle);
   const chosen = live.rows.filter((row) => selected.has(row.id) && isFinished(row));
-  const open = (delivery: string | undefined) =>
-    navigate({ search: (before) => ({ ...before, delivery }), resetScroll: false });
+  const step = useStep();
+  const put = (delivery: string | undefined, replace: boolean) =>
+    void navigate({ search: (before) => ({ ...before, delivery }), resetScroll: false, replace });
 
   const replayAll = (
     <Group px="md" py="xs" justify="space-between" style={{ borderBottom: "1px solid var(--line)" }} mih={50}>
@@ -66,7 +68,7 @@ export function DeliveriesTab({ webhook, onReplayAll }: { webhook: Webhook; onRe
         newsLabel="deliveries.news"
         columns={columns}
         rowId={idOf}
-        open={(row) => open(row.id)}
+        open={(row) => step.open(() => put(row.id, false))}
         opened={search.delivery}
         head={replayAll}
         empty={
@@ -78,7 +80,11 @@ export function DeliveriesTab({ webhook, onReplayAll }: { webhook: Webhook; onRe
         }
         noMatch={t("deliveries.noMatchDetail")}
       />
-      <DeliveryDrawer webhook={webhook} deliveryId={search.delivery} onClose={() => open(undefined)} />
+      <DeliveryDrawer
+        webhook={webhook}
+        deliveryId={search.delivery}
+        onClose={() => step.close(() => put(undefined, true))}
+      />
     </Selected.Provider>
   );
 }

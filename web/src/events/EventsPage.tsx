@@ -18,6 +18,7 @@ import { Page } from "../ui/Page";
 import { SideDrawer } from "../ui/SideDrawer";
 import { Empty, Loaded } from "../ui/States";
 import { Ago, Copy, Fact, Ltr, ShortId } from "../ui/Text";
+import { useStep } from "../ui/useStep";
 
 const FROM = "/events";
 const idOf = (event: TaskEvent) => event.id;
@@ -34,8 +35,9 @@ export function EventsPage() {
     idOf,
   });
   const columns = useColumns();
-  const open = (event: string | undefined) =>
-    navigate({ search: (before) => ({ ...before, event }), resetScroll: false });
+  const step = useStep();
+  const put = (event: string | undefined, replace: boolean) =>
+    void navigate({ search: (before) => ({ ...before, event }), resetScroll: false, replace });
   const opened = live.rows.find((row) => row.id === search.event);
 
   return (
@@ -47,12 +49,12 @@ export function EventsPage() {
         newsLabel="events.news"
         columns={columns}
         rowId={idOf}
-        open={(row) => open(row.id)}
+        open={(row) => step.open(() => put(row.id, false))}
         opened={search.event}
         empty={<Empty icon="list" title={t("events.empty")} text={t("events.emptyDetail")} />}
         noMatch={t("events.noMatchDetail")}
       />
-      <TraceDrawer eventId={search.event} listed={opened} onClose={() => open(undefined)} />
+      <TraceDrawer eventId={search.event} listed={opened} onClose={() => step.close(() => put(undefined, true))} />
     </Page>
   );
 }

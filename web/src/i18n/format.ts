@@ -12,6 +12,9 @@ const UNITS = [
 /** A name among other words: it keeps its own direction, and its brackets and full stops their place. */
 export const isolated = (name: string) => `\u2068${name}\u2069`;
 
+/** Without the marks of direction that cannot be seen, but are copied with a name. */
+export const withoutMarks = (text: string) => text.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "").trim();
+
 /** Numbers, times and durations in a language's words. */
 export function formatting(language: Language) {
   const locale = LOCALES[language];

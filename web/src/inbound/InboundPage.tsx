@@ -13,6 +13,7 @@ import { Badge } from "../ui/Badges";
 import { Page, Section } from "../ui/Page";
 import { Empty, Loaded } from "../ui/States";
 import { Ago, Code, Ltr } from "../ui/Text";
+import { useLeaveGuard } from "../ui/useLeaveGuard";
 import { useSayFailure } from "../webhooks/changes";
 import { RotationPanel } from "../webhooks/RotationPanel";
 import { SecretOnce } from "../webhooks/SecretOnce";
@@ -82,6 +83,13 @@ function Settings({ value, busy, onSave }: SettingsProps) {
   const [scopes, setScopes] = useState<Scope[]>(value.scopes);
   const [networks, setNetworks] = useState(value.ipAllowlist);
   const [rate, setRate] = useState<number | string>(value.rateLimitPerMinute);
+  const isChanged =
+    Object.keys(changedOf(begun, { enabled, scopes, ipAllowlist: networks, rateLimitPerMinute: Number(rate) })).length >
+    0;
+  useLeaveGuard({
+    when: isChanged && !busy,
+    question: { title: t("form.leave"), text: t("form.leaveDetail"), yes: t("form.leaveYes"), danger: true },
+  });
   const wrong = faultyNetworks(networks);
   const rateFault = rate === "" || !Number.isInteger(rate) || Number(rate) < 1 ? t("inbound.rateFault") : null;
   const submit = async (event: FormEvent) => {
@@ -150,6 +158,11 @@ function Settings({ value, busy, onSave }: SettingsProps) {
             </Alert>
           ) : null}
           <Group justify="flex-end">
+            {isChanged ? (
+              <Text size="sm" c="dimmed" me="auto">
+                {t("form.unsaved")}
+              </Text>
+            ) : null}
             <Button type="submit" loading={busy}>
               {t("form.save")}
             </Button>

@@ -1,6 +1,6 @@
 import { Box, Loader, Stack, Text, Title } from "@mantine/core";
-import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useT } from "../i18n";
+import { useTitle } from "../ui/Page";
 import { Empty } from "../ui/States";
 import { session, useSession } from "./session";
 import { TokenForm } from "./TokenForm";
@@ -10,8 +10,7 @@ import { useLate } from "./useLate";
 export function SignIn() {
   const t = useT();
   const { embedded } = useSession();
-  const { group } = useSearch({ strict: false });
-  const navigate = useNavigate();
+  useTitle(t("session.title"));
 
   if (embedded) return <WaitingForHost />;
   return (
@@ -23,14 +22,7 @@ export function SignIn() {
         <Text size="sm" c="dimmed" mt={6} mb="lg">
           {t("session.lead")}
         </Text>
-        <TokenForm
-          askGroup
-          group={group}
-          onToken={(token, group) => {
-            if (group) void navigate({ to: ".", search: (before) => ({ ...before, group }), replace: true });
-            session.signIn(token);
-          }}
-        />
+        <TokenForm onToken={(token) => session.signIn(token)} />
         <Text size="xs" c="dimmed" mt="md">
           {t("session.memory")}
         </Text>

@@ -5,7 +5,6 @@ export type HostMessage = {
   type: "taskwire:session";
   token?: string;
   groupId?: string;
-  groupName?: string;
   locale?: string;
   theme?: "light" | "dark" | "auto";
 };
@@ -16,9 +15,7 @@ function isFromHost(data: unknown): data is HostMessage {
   return (
     type === "taskwire:session" &&
     (theme === undefined || ["light", "dark", "auto"].includes(theme as string)) &&
-    [texts.token, texts.groupId, texts.groupName, texts.locale].every(
-      (one) => one === undefined || typeof one === "string",
-    )
+    [texts.token, texts.groupId, texts.locale].every((one) => one === undefined || typeof one === "string")
   );
 }
 

@@ -8,10 +8,9 @@ export type Session = {
   renewing: boolean;
   /** Shown inside the task service's page, which brings token, group, language and theme. */
   embedded: boolean;
-  groupName: string | null;
 };
 
-let state: Session = { token: null, renewing: false, embedded: false, groupName: null };
+let state: Session = { token: null, renewing: false, embedded: false };
 const listeners = new Set<() => void>();
 /** Calls that wait for a new token. */
 let waiting: { resolve: (token: string) => void; reject: (error: Error) => void }[] = [];
@@ -68,10 +67,6 @@ export const session = {
   embed(ask: () => void) {
     askForToken = ask;
     set({ embedded: true });
-  },
-
-  nameGroup(groupName: string | null) {
-    set({ groupName });
   },
 };
 

@@ -1,10 +1,14 @@
 import { HttpResponse, http, type JsonBodyType } from "msw";
 import { setupServer } from "msw/node";
-
-/** The API as a test has it; what a test does not answer fails it. */
-export const server = setupServer();
+import { GROUP } from "./things";
 
 export const ROOT = "*/api/integrations";
+
+/** The API as a test has it; what a test does not answer fails it. Every page asks for the reader's groups: by itself one. */
+export const server = setupServer(
+  http.get(`${ROOT}/groups`, () => HttpResponse.json({ items: [{ id: GROUP, name: "Household" }], nextCursor: null })),
+);
+
 export type Call = { method: string; path: string; body: unknown; headers: Headers };
 
 /** Answers this call with this JSON, and notes each call. */

@@ -11,13 +11,13 @@ import { session } from "../session/session";
 import { ConfirmProvider } from "../ui/useConfirm";
 import { GROUP } from "./things";
 
-/** The whole page at this place, signed in. */
-export function show(path: string) {
+/** The whole page at this place, signed in; of this group, if any. */
+export function show(path: string, group: string | null = GROUP) {
   queryClient.clear();
   queryClient.setDefaultOptions({ queries: { retry: false, refetchInterval: false } });
   session.signIn("header.payload.signature");
-  const search = path.includes("?") ? "&" : "?";
-  const router = createAppRouter(createMemoryHistory({ initialEntries: [`/admin${path}${search}group=${GROUP}`] }));
+  const search = group === null ? "" : `${path.includes("?") ? "&" : "?"}group=${group}`;
+  const router = createAppRouter(createMemoryHistory({ initialEntries: [`/admin${path}${search}`] }));
   render(
     <DirectionProvider>
       <MantineProvider theme={theme} env="test">

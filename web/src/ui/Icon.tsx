@@ -1,6 +1,7 @@
 const PATHS = {
   copy: "M9 9h10v10H9zM5 15V5h10",
   check: "M5 12.5l4.5 4.5L19 7.5",
+  down: "M6 9.5l6 6 6-6",
   plus: "M12 5v14M5 12h14",
   dots: "M12 5.5v.01M12 12v.01M12 18.5v.01",
   pause: "M8 5v14M16 5v14",

@@ -1,13 +1,19 @@
 import { Box, Group, Text, Title } from "@mantine/core";
-import { type ReactNode, useEffect } from "react";
+import { type ReactNode, useContext, useEffect } from "react";
+import { GroupContext } from "../app/group";
 
 type Props = { title: string; lead?: ReactNode; actions?: ReactNode; children: ReactNode; badge?: ReactNode };
 
+/** What the window is called: of two windows with two groups each says which is which. */
+export function useTitle(title: string, group: string | null = null) {
+  useEffect(() => {
+    document.title = [title, group, "Taskwire"].filter(Boolean).join(" · ");
+  }, [title, group]);
+}
+
 /** A page's head and body; its title is the window's too. */
 export function Page({ title, lead, actions, badge, children }: Props) {
-  useEffect(() => {
-    document.title = `${title} · Taskwire`;
-  }, [title]);
+  useTitle(title, useContext(GroupContext).name);
   return (
     <>
       <Group justify="space-between" align="flex-start" gap="md" mb="lg">

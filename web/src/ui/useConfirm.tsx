@@ -1,7 +1,7 @@
 import { Button, Group, Modal, Text, TextInput } from "@mantine/core";
 import { createContext, type FormEvent, type ReactNode, useCallback, useContext, useState } from "react";
 import { useT } from "../i18n";
-import { isolated } from "../i18n/format";
+import { isolated, withoutMarks } from "../i18n/format";
 
 export type Question = {
   title: string;
@@ -59,6 +59,7 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
               value={typed}
               onChange={(event) => setTyped(event.currentTarget.value)}
               autoComplete="off"
+              styles={{ input: { unicodeBidi: "plaintext" } }}
               data-autofocus
             />
           ) : null}
@@ -69,7 +70,7 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
             <Button
               type="submit"
               color={asked?.danger ? "red.8" : undefined}
-              disabled={asked?.type !== undefined && typed.trim() !== asked.type.trim()}
+              disabled={asked?.type !== undefined && withoutMarks(typed) !== withoutMarks(asked.type)}
               data-autofocus={asked?.type ? undefined : true}
             >
               {asked?.yes}

@@ -28,7 +28,8 @@ export function NewPage() {
     },
   });
   const open = () => {
-    if (made) void navigate({ to: "/webhooks/$webhookId", params: { webhookId: made.id } });
+    // Back leads to where the form was opened, not to an empty one.
+    if (made) void navigate({ to: "/webhooks/$webhookId", params: { webhookId: made.id }, replace: true });
   };
 
   return (

@@ -77,7 +77,9 @@ function ConflictNotice({ conflict, onTheirs }: NoticeProps) {
   const mineToo = differences(conflict.base, conflict.mine);
   const show = (values: FormValues, field: BodyField) => {
     const value = bodyOf(values)[field];
-    return typeof value === "string" ? value : JSON.stringify(value);
+    // A name has its own direction of writing; what else there is reads from left to right.
+    if (field === "name") return <bdi>{String(value)}</bdi>;
+    return <Ltr>{typeof value === "string" ? value : JSON.stringify(value)}</Ltr>;
   };
   return (
     <Alert color="yellow" mb="md" title={t("conflict.title")} icon={<Icon name="alert" />} data-testid="conflict">
@@ -97,11 +99,11 @@ function ConflictNotice({ conflict, onTheirs }: NoticeProps) {
               <Table.Td>{t(`conflict.name.${field}`)}</Table.Td>
               {[conflict.base, theirs].map((values, index) => (
                 <Table.Td key={index} style={{ overflowWrap: "anywhere" }}>
-                  <Ltr>{show(values, field)}</Ltr>
+                  {show(values, field)}
                 </Table.Td>
               ))}
               <Table.Td style={{ overflowWrap: "anywhere" }}>
-                {mineToo.includes(field) ? <Ltr>{show(conflict.mine, field)}</Ltr> : t("conflict.untouched")}
+                {mineToo.includes(field) ? show(conflict.mine, field) : t("conflict.untouched")}
               </Table.Td>
             </Table.Tr>
           ))}

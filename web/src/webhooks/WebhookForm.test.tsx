@@ -164,6 +164,8 @@ describe("the settings of a webhook that somebody else changed meanwhile", () =>
   test("show what changed, overwrite nothing, and send only what was changed here", async () => {
     const { user, puts, notice } = await conflict();
     expect(within(notice).getByText("Payroll, new")).toBeVisible();
+    // Names have a direction of their own, whatever the page's.
+    expect(within(notice).getByText("Payroll, new")).not.toHaveAttribute("dir");
     expect(within(notice).getByText("Wages")).toBeVisible();
     expect(within(notice).getByText("Time limit")).toBeVisible();
     expect(puts[0]?.body).toEqual({ name: "Wages" });

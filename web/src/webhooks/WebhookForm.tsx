@@ -42,6 +42,8 @@ type Props = {
   extra?: ReactNode;
 };
 
+/** As the first letter that is typed says. */
+const ownDirection = { input: { unicodeBidi: "plaintext" as const } };
 const ltr = { input: { direction: "ltr" as const } };
 
 export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCancel, extra }: Props) {
@@ -113,6 +115,7 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
             placeholder={t("form.namePlaceholder")}
             error={fault("name")}
             required
+            styles={ownDirection}
             {...register("name")}
           />
           <TextInput

@@ -1,11 +1,12 @@
 import { Alert, Box, Button, Group, Tabs, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { Link, Navigate, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Versioned } from "../api/calls";
 import { isStatus } from "../api/problem";
 import { queries } from "../api/queries";
 import type { Webhook } from "../api/types";
+import { useGroup } from "../app/group";
 import { NotFound } from "../app/NotFound";
 import { BulkDialog, type BulkKind } from "../deliveries/BulkDialog";
 import { DeliveriesTab } from "../deliveries/DeliveriesTab";
@@ -27,6 +28,11 @@ export function WebhookPage() {
   const { webhookId } = useParams({ from: "/webhooks/$webhookId" });
   const t = useT();
   const webhook = useQuery(queries.webhook(webhookId));
+  const group = useGroup();
+  const its = webhook.data?.value.groupId;
+  // By a link without its group, or with another of the reader's: the header must not say that it is that one's.
+  if (its !== undefined && its !== group)
+    return <Navigate to="." search={(before) => ({ ...before, group: its })} replace />;
   if (isStatus(webhook.error, 404) && !webhook.data) return <NotFound />;
   return (
     <>
