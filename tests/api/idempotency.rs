@@ -1,10 +1,14 @@
 //! Calls that are made again under their `Idempotency-Key`.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
-use bson::{DateTime, Document, doc};
+use bson::{Bson, DateTime, Document, doc};
 use serde_json::{Value, json};
 use taskwire::store::names;
+use taskwire_tests::eventually;
+use taskwire_tests::mongo::Mongo;
 
 use crate::harness::{Answer, Api, WEBHOOKS, request, token};
 
@@ -96,4 +100,48 @@ async fn under_a_key_a_body_is_as_bounded_as_without() {
         .body(Body::from("x".repeat(64 * 1024 + 1)))
         .unwrap();
     assert_eq!(api.send(request).await.status, 413);
+}
+
+/// Makes these commands of this test's own client fail; needs `--setParameter enableTestCommands=1`.
+async fn fail(api: &Api, mode: impl Into<Bson>, how: Document) {
+    let mut data = doc! { "appName": &api.app_name };
+    data.extend(how);
+    let command = doc! { "configureFailPoint": "failCommand", "mode": mode.into(), "data": data };
+    let done: Result<Document, _> = api.store.client.database("admin").run_command(command).await;
+    done.expect("a mongod started with --setParameter enableTestCommands=1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_taken_though_the_database_did_not_say_so_is_free_again_soon() {
+    let mongo = Mongo::single().await.unwrap();
+    let api = Api::start_at(&mongo.uri(), &[]).await;
+    // It is inserted, and the answer is an error all the same.
+    let concern = doc! { "code": 64, "errmsg": "PRIVATE: no majority in time" };
+    let how = doc! { "failCommands": ["insert"], "writeConcernError": concern };
+    fail(&api, doc! { "times": 1 }, how).await;
+    let failed = post(&api, api.admin_a, "doubt", WEBHOOKS, &api.body()).await;
+    assert!(failed.status.is_server_error() && !failed.text.contains("PRIVATE"), "{}", failed.text);
+    let made = eventually("the key is free again", Duration::from_secs(20), async || {
+        let answer = post(&api, api.admin_a, "doubt", WEBHOOKS, &api.body()).await;
+        if answer.status == 201 { Ok(()) } else { Err(answer.text) }
+    });
+    made.await.unwrap();
+    assert_eq!(webhooks(&api).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_key_cannot_be_freed_the_answer_is_the_calls_own() {
+    let mongo = Mongo::single().await.unwrap();
+    let api = Api::start_at(&mongo.uri(), &[]).await;
+    fail(&api, "alwaysOn", doc! { "failCommands": ["delete"], "errorCode": 8 }).await;
+    let mut bad = api.body();
+    bad["name"] = json!("");
+    let answer = post(&api, api.admin_a, "k", WEBHOOKS, &bad).await;
+    fail(&api, "off", doc! { "failCommands": ["delete"], "errorCode": 8 }).await;
+    assert_eq!(answer.faulty_fields(), ["name"]);
+    let made = eventually("the key is free again", Duration::from_secs(20), async || {
+        let answer = post(&api, api.admin_a, "k", WEBHOOKS, &bad).await;
+        if answer.status == 422 { Ok(()) } else { Err(answer.text) }
+    });
+    made.await.unwrap();
 }
