@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
+use bson::oid::ObjectId;
 use bson::{Bson, DateTime, Document, doc};
 use serde_json::{Value, json};
+use taskwire::secrets::MasterKeys;
+use taskwire::store::idempotency::{self, KeptAnswer, Known};
 use taskwire::store::names;
 use taskwire_tests::eventually;
 use taskwire_tests::mongo::Mongo;
 
-use crate::harness::{Answer, Api, WEBHOOKS, request, token};
+use crate::harness::{Answer, Api, MASTER_KEY, WEBHOOKS, request, token};
 
 async fn post(api: &Api, user: bson::oid::ObjectId, key: &str, path: &str, body: &Value) -> Answer {
     api.send(request(Some(&token(user)), "POST", path, Some(body), &[("idempotency-key", key)])).await
@@ -144,4 +147,22 @@ async fn where_a_key_cannot_be_freed_the_answer_is_the_calls_own() {
         if answer.status == 422 { Ok(()) } else { Err(answer.text) }
     });
     made.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_another_call_took_over_is_left_alone_by_the_one_that_had_it() {
+    let api = Api::start().await;
+    let [first, second, third] = [(); 3].map(|()| ObjectId::new());
+    let now = DateTime::now();
+    let later = DateTime::from_millis(now.timestamp_millis() + 121_000);
+    let begin = |owner, at| idempotency::begin(&api.store, "k", owner, "asked", at);
+    let body = MasterKeys::parse(MASTER_KEY).unwrap().seal("x", "x").unwrap();
+    let answer = KeptAnswer { group_id: None, status: 201, headers: Vec::new(), body };
+    assert_eq!(begin(first, now).await.unwrap(), Known::New);
+    assert_eq!(begin(second, later).await.unwrap(), Known::New);
+    assert!(!idempotency::forget(&api.store, "k", first).await.unwrap());
+    idempotency::keep(&api.store, "k", first, &answer).await.unwrap();
+    assert_eq!(begin(third, later).await.unwrap(), Known::UnderWay);
+    idempotency::keep(&api.store, "k", second, &answer).await.unwrap();
+    assert_eq!(begin(third, later).await.unwrap(), Known::Answered(answer));
 }
