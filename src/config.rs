@@ -8,6 +8,7 @@ mod client;
 mod common;
 mod indexer;
 mod keys;
+mod network;
 mod source;
 mod traces;
 
@@ -15,5 +16,6 @@ pub use api::{ApiSettings, JwtSettings};
 pub use client::ClientSettings;
 pub use common::{CommonSettings, LogFormat, MongoSettings, TargetPolicy};
 pub use indexer::{AlertSettings, EventRetention, IndexerSettings, OnGap, Retention};
+pub use network::{NetworkError, read_network};
 pub use source::{SettingError, Source};
 pub use traces::{Collector, TraceSettings};

@@ -27,6 +27,7 @@ mod replays;
 mod settings;
 mod stats;
 mod task_events;
+mod test_turns;
 mod ui;
 mod webhooks;
 
@@ -72,12 +73,14 @@ pub struct App {
     pub opener: Opener,
     /// Sends tests.
     pub client: TargetClient,
+    /// Which tests may be made now.
+    pub tests: test_turns::TestTurns,
     /// How the service's documents are read.
     pub mapping: Arc<Mapping>,
     /// How long two secrets of one webhook sign at most.
     pub rotation_overlap: Option<Duration>,
     /// How fast users may call.
-    pub limits: limits::UserLimits,
+    pub limits: limits::PerMinute,
     /// The pages that may ask from a browser.
     pub cors_origins: Vec<HeaderValue>,
     /// Checks tokens.
@@ -103,10 +106,11 @@ impl App {
             admins: group_admins::GroupAdmins::new(store.clone(), common.mapping.groups.clone()),
             opener: Opener { keys: common.master_keys.clone(), policy: common.targets.clone() },
             client: TargetClient::new(&settings.client)?,
+            tests: test_turns::TestTurns::default(),
             keys: common.master_keys.clone(),
             mapping: common.mapping.clone(),
             targets: common.targets.clone(),
-            limits: limits::UserLimits::new(settings.user_rate_per_minute),
+            limits: limits::PerMinute::new(settings.user_rate_per_minute),
             cors_origins: settings.cors_origins.clone(),
             rotation_overlap: settings.rotation_overlap,
             frame_ancestors: settings.frame_ancestors.clone(),
@@ -118,6 +122,11 @@ impl App {
 
 /// Every operation of the API. What stands here is both served and described in the document (`openapi`).
 fn operations() -> OpenApiRouter<Arc<App>> {
+    of_users().merge(of_partners())
+}
+
+/// What users call with their token.
+fn of_users() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(groups::list))
         .routes(routes!(webhooks::list, webhooks::create))
@@ -141,20 +150,26 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(settings::get, settings::put))
         .routes(routes!(inbound::get_settings, inbound::put_settings))
         .routes(routes!(inbound::list_receipts))
+        .routes(routes!(audit::list))
+}
+
+/// What partners call with a signature: nothing that goes by a user's token stands before it.
+fn of_partners() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
         .routes(routes!(inbound::post_tasks))
         .routes(routes!(inbound::get_task))
         .routes(routes!(inbound::post_categories))
-        .routes(routes!(audit::list))
 }
 
 /// Every route of the API, and the pages. `status` (see `telemetry::status_routes`) is merged beside them.
 pub fn router(app: Arc<App>, status: Router) -> Router {
     around::describe_metrics();
-    let api = operations()
+    let users = of_users()
         .split_for_parts()
         .0
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
         .layer(middleware::from_fn_with_state(app.clone(), limits::limit));
+    let api = users.merge(of_partners().split_for_parts().0);
     let cors = cors(&app.cors_origins);
     let page = ui::routes(&app.frame_ancestors);
     let api = api.with_state(app);

@@ -21,7 +21,7 @@ pub const MAX_SKEW_SECONDS: i64 = 300;
 const MAX_CANDIDATES: usize = 4;
 
 /// Whether a configured header of this name would replace one of ours or steer the connection (RFC 9110, 7.6.1). Compared
-/// without regard to case.
+/// without regard to case, and with `_` as `-`: many servers hand both on under one name.
 #[must_use]
 pub fn is_reserved_header(name: &str) -> bool {
     const OURS: [&str; 8] = [
@@ -45,7 +45,7 @@ pub fn is_reserved_header(name: &str) -> bool {
         "expect",
         "content-encoding",
     ];
-    let name = name.to_ascii_lowercase();
+    let name = name.to_ascii_lowercase().replace('_', "-");
     OURS.contains(&name.as_str())
         || CONNECTION.contains(&name.as_str())
         || name.starts_with("webhook-")
@@ -316,12 +316,19 @@ mod tests {
 
     #[test]
     fn no_configured_header_replaces_ours_or_steers_the_connection() {
-        for name in
-            ["X-Signature", "webhook-id", "WEBHOOK-SIGNATURE", "Host", "transfer-encoding", "Proxy-Authorization"]
-        {
+        for name in [
+            "X-Signature",
+            "webhook-id",
+            "WEBHOOK-SIGNATURE",
+            "Host",
+            "transfer-encoding",
+            "Proxy-Authorization",
+            "X_Signature",
+            "webhook_id",
+        ] {
             assert!(is_reserved_header(name), "{name}");
         }
-        for name in ["Authorization", "X-Api-Key", "X-Signature-2", "Accept"] {
+        for name in ["Authorization", "X-Api-Key", "X_Api_Key", "X-Signature-2", "Accept"] {
             assert!(!is_reserved_header(name), "{name}");
         }
     }

@@ -32,6 +32,7 @@ pub use connect::{ConnectError, Store, connect};
 pub use failure::{describe, describe_document, without_values};
 pub use indexes::ensure_indexes;
 pub use layout::{LayoutError, prepare};
+pub(crate) use transaction::is_conflict;
 pub use transaction::{Verdict, in_transaction};
 
 /// Names of Taskwire's own collections.

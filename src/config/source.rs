@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::keys::KNOWN;
+use super::network::read_network;
 
 /// Where settings may stand besides the environment, in the working directory.
 const FILE: &str = "taskwire.toml";
@@ -196,7 +197,8 @@ impl Source {
         let takes = "a comma-separated list of CIDRs such as 10.0.0.0/8,fd00::/8";
         let Some(text) = self.text(key) else { return Ok(Vec::new()) };
         text.split(',')
-            .map(|part| part.trim().parse().map_err(|_| wrong(key, format!("{:?} is no CIDR", part.trim()), takes)))
+            .map(str::trim)
+            .map(|part| read_network(part).map_err(|why| wrong(key, format!("{part:?} {why}"), takes)))
             .collect()
     }
 }
@@ -294,6 +296,15 @@ mod tests {
         let taken = source("target_allowlist = \"10.0.0.0/8,fd00::/8\"\ngrace_ms = 5").unwrap();
         assert_eq!(taken.networks("target_allowlist").unwrap().len(), 2);
         assert_eq!(taken.text("grace_ms").as_deref(), Some("5"));
+    }
+
+    #[test]
+    fn a_network_that_would_mean_another_than_it_says_is_refused() {
+        let networks = |text| Source::from_pairs(&[("trusted_proxies", text)]).unwrap().networks("trusted_proxies");
+        assert_eq!(networks("::ffff:10.0.0.0/104, fd00::/8").unwrap()[0], "10.0.0.0/8".parse::<IpNet>().unwrap());
+        let refused = networks("10.0.0.7/8").unwrap_err().to_string();
+        assert!(refused.starts_with("TASKWIRE_TRUSTED_PROXIES is wrong (\"10.0.0.7/8\" has bits behind"), "{refused}");
+        assert!(refused.contains("10.0.0.0/8 is the network"), "{refused}");
     }
 
     #[test]

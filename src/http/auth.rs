@@ -76,6 +76,11 @@ impl TokenChecker {
             return Err(ApiError::bad_token());
         }
         let header = decode_header(token).map_err(|error| refused(&error))?;
+        // RFC 7515, 4.1.11: what the issuer calls critical must be understood, and nothing of it is.
+        if header.crit.is_some() {
+            tracing::debug!(why = "its header has crit", "a token was refused");
+            return Err(ApiError::bad_token());
+        }
         // Keys without an id, on either side, are tried by algorithm alone.
         let candidates = self.keys.iter().filter(|key| {
             key.algorithm == header.alg

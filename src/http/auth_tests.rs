@@ -48,6 +48,29 @@ fn a_token_as_the_task_service_issues_it_names_its_user() {
     assert!(checker.user_of(&hs256(&with("exp", json!(now() - 20)))).is_ok(), "clocks may differ a little");
 }
 
+/// Rightly signed, with this header.
+fn with_header(header: &Value) -> String {
+    let part = |value: &Value| data_encoding::BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+    let message = format!("{}.{}", part(header), part(&claims()));
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+    format!("{message}.{signature}")
+}
+
+#[test]
+fn a_token_with_critical_extensions_is_refused() {
+    let checker = TokenChecker::new(&settings()).unwrap();
+    assert!(checker.user_of(&with_header(&json!({"alg": "HS256", "foo": 1}))).is_ok());
+    for header in [
+        json!({"alg": "HS256", "crit": ["foo"], "foo": 1}),
+        json!({"alg": "HS256", "crit": ["b64"], "b64": false}),
+        json!({"alg": "HS256", "crit": []}),
+        json!({"alg": "HS256", "crit": "foo"}),
+    ] {
+        assert_eq!(checker.user_of(&with_header(&header)).unwrap_err(), ApiError::bad_token(), "{header}");
+    }
+}
+
 #[test]
 fn every_fault_of_a_token_is_the_same_401() {
     let checker = TokenChecker::new(&settings()).unwrap();

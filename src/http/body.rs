@@ -95,6 +95,7 @@ fn wrong_shape(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiErro
     let path = error.path().to_string();
     let field = match (path.as_str(), text.split('`').nth(1)) {
         (".", Some(name)) if text.starts_with("duplicate field") => name.to_owned(),
+        (path, Some(name)) if text.starts_with("duplicate field") => format!("{path}.{name}"),
         (".", _) => "body".to_owned(),
         _ => path,
     };
@@ -176,6 +177,7 @@ mod tests {
         }
         assert!(fault(r#"{"maxSize": null}"#).contains("\"maxSize\""));
         assert!(fault(r#"{"maxSize": 1, "maxSize": 2}"#).contains("\"maxSize\""));
+        assert!(fault(r#"{"inner": {"on": true, "on": true}}"#).contains("\"inner.on\""));
         assert!(fault("[1]").contains("\"body\"") && fault("[1]").contains("an object"));
         assert!(fault(r#"{"inner": [true]}"#).contains("\"inner\""));
     }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::auth::Caller;
 use super::error::{ApiError, ApiResult};
+use super::idempotency::OfGroup;
 use super::page::{ListKey, Page, PageParameters};
 use super::query::{Query, show_time};
 use super::webhooks::{WebhookPath, find_webhook};
@@ -288,7 +289,7 @@ pub(super) async fn replay(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path((id, delivery)): Path<(String, String)>,
-) -> ApiResult<(StatusCode, Json<ReplayAnswer>)> {
+) -> ApiResult<(StatusCode, Extension<OfGroup>, Json<ReplayAnswer>)> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::With).await?;
     let now = app.clock.now();
     let audit = AuditEntry {
@@ -297,7 +298,8 @@ pub(super) async fn replay(
     };
     match deliveries::replay(&app.store, &webhook, &delivery, now, &audit).await? {
         Replayed::Done => {
-            Ok((StatusCode::ACCEPTED, Json(ReplayAnswer { id: delivery, status: DeliveryStatus::Queued })))
+            let queued = ReplayAnswer { id: delivery, status: DeliveryStatus::Queued };
+            Ok((StatusCode::ACCEPTED, Extension(OfGroup(webhook.group_id)), Json(queued)))
         }
         Replayed::NoSuchDelivery => Err(ApiError::not_found("delivery")),
         Replayed::StillOpen => Err(ApiError::conflict("this delivery is still open: it is going to be tried anyway")),

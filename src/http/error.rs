@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::secrets::SecretError;
-use crate::store::describe;
+use crate::store::{describe, is_conflict};
 
 /// One field of a request that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -197,6 +197,18 @@ impl ApiError {
         .with_header("retry-after", seconds.to_string())
     }
 
+    /// 429: more tests than a group may make; there is room again after so many seconds.
+    #[must_use]
+    pub fn too_many_tests(per_minute: u32, seconds: u64) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-fast",
+            "Too many requests",
+            format!("a group has {per_minute} tests a minute: wait as long as Retry-After says"),
+        )
+        .with_header("retry-after", seconds.to_string())
+    }
+
     /// 503: the database does not answer now.
     #[must_use]
     pub fn unavailable() -> Self {
@@ -362,6 +374,10 @@ impl From<MongoError> for ApiError {
                 tracing::error!(%why, "the database has no primary at present");
                 Self::unavailable()
             }
+            _ if is_conflict(&error) => {
+                tracing::warn!(%why, "a write met others again and again");
+                Self::busy()
+            }
             _ if error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
                 || error.contains_label(mongodb::error::TRANSIENT_TRANSACTION_ERROR) =>
             {
@@ -412,6 +428,18 @@ mod tests {
         let problem = body(ApiError::from(error)).await;
         assert_eq!(problem["status"], 500);
         assert!(!problem.to_string().contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn what_met_other_writes_is_busy_and_not_a_database_that_does_not_answer() {
+        for (code, name, kind) in
+            [(112, "WriteConflict", "busy"), (11000, "DuplicateKey", "busy"), (8, "Other", "internal")]
+        {
+            let command = serde_json::json!({"code": code, "codeName": name, "errmsg": "x"});
+            let error: mongodb::error::CommandError = serde_json::from_value(command).unwrap();
+            let problem = body(ApiError::from(MongoError::from(ErrorKind::Command(error)))).await;
+            assert_eq!(problem["type"], format!("urn:taskwire:problem:{kind}"), "{code}");
+        }
     }
 
     #[test]

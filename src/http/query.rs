@@ -85,7 +85,9 @@ impl Query {
     /// `limit`: 1 to [`LIMIT_MAX`], or [`LIMIT_DEFAULT`].
     pub fn limit(&mut self) -> u32 {
         let Some(text) = self.text("limit") else { return LIMIT_DEFAULT };
-        match text.parse::<u32>() {
+        // The parser would take a sign.
+        let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        match digits.unwrap_or_default().parse::<u32>() {
             Ok(limit) if (1..=LIMIT_MAX).contains(&limit) => limit,
             _ => {
                 self.fault("limit", format!("is no whole number from 1 to {LIMIT_MAX}"));

@@ -1,11 +1,11 @@
 //! Asking a webhook's receiver: one test now, and whether it checks what it gets. Nothing of it is a delivery: it is sent
-//! through the same guard, signer and client, and leaves no row.
+//! through the same guard, signer and client, and leaves no row, but an entry in the audit.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use bson::oid::ObjectId;
 use bson::{DateTime, Timestamp};
 use bytes::Bytes;
@@ -16,11 +16,14 @@ use super::App;
 use super::auth::Caller;
 use super::body::{JsonBody, given};
 use super::error::{ApiError, ApiResult};
+use super::idempotency::OfGroup;
+use super::test_turns::TestTurn;
 use super::webhooks::{WebhookPath, find_webhook};
 use crate::catalogue::{self, BodyKind};
-use crate::model::{DeliveryId, DocId, EventId, StreamTime, Webhook};
+use crate::model::{AuditAction, AuditEntry, DeliveryId, DocId, EventId, StreamTime, Webhook};
 use crate::outcome::{Answer, Failure, Outcome, judge};
 use crate::signing::MAX_SKEW_SECONDS;
+use crate::store::audit;
 use crate::store::webhooks::Deleted;
 use crate::target::{Label, Target};
 
@@ -177,6 +180,14 @@ fn tampered(body: &Bytes) -> Bytes {
     text.replacen("\"test\":true", "\"test\":null", 1).into()
 }
 
+/// Lets a test begin, and has it in the audit before anything is sent.
+async fn begin<'a>(app: &'a App, caller: &Caller, webhook: &Webhook, action: AuditAction) -> ApiResult<TestTurn<'a>> {
+    let turn = app.tests.begin(webhook)?;
+    let entry = AuditEntry::of_webhook(webhook, caller.user.clone(), app.clock.now(), action);
+    audit::tell(&app.store, &entry).await?;
+    Ok(turn)
+}
+
 /// `POST …/{id}/test`: a disabled webhook may be tried too, before it is enabled.
 #[utoipa::path(
     post,
@@ -185,23 +196,33 @@ fn tampered(body: &Bytes) -> Bytes {
     tag = "Webhooks",
     summary = "Send a test now",
     description = "One signed request, made at once and not tried again: `webhook.test`, or the catalogue's sample of a \
-        type, marked `\"test\": true`. It is no delivery and leaves no row. A disabled webhook can be tested too.\n\n\
+        type, marked `\"test\": true`. It is no delivery and leaves no row, but an entry in the audit. A disabled webhook can \
+        be tested too.\n\n\
         Permission: an admin of the webhook's group.",
     params(WebhookPath),
     request_body = TestRequest,
-    responses((status = 200, description = "What came of it, success or not", body = TestResult)),
+    responses(
+        (status = 200, description = "What came of it, success or not", body = TestResult),
+        (status = 409, description = "A test of this webhook is under way"),
+        (
+            status = 429,
+            description = "More than 10 tests and checks of this group in a minute, or more calls than this user may make",
+            headers(("Retry-After" = u64, description = "In seconds")),
+        ),
+    ),
 )]
 pub(super) async fn test(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: JsonBody,
-) -> ApiResult<Json<TestResult>> {
+) -> ApiResult<(Extension<OfGroup>, Json<TestResult>)> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::Without).await?;
     let kind = match body.read::<TestRequest>(&[])?.event_type {
         None => BodyKind::Test,
         Some(name) => BodyKind::from_name(&name).ok_or_else(|| unknown_type(&name))?,
     };
+    let _turn = begin(&app, &caller, &webhook, AuditAction::WebhookTested).await?;
     let now = app.clock.now();
     let test = Test::new(&app, &webhook, kind, now);
     let began = std::time::Instant::now();
@@ -220,7 +241,8 @@ pub(super) async fn test(
         _ => outcome.reason().map(|reason| reason.to_string()),
     };
     let status = if error_message.is_none() { TestStatus::Delivered } else { TestStatus::Failed };
-    Ok(Json(TestResult { status, duration_ms, response_status, error_message }))
+    let result = TestResult { status, duration_ms, response_status, error_message };
+    Ok((Extension(OfGroup(webhook.group_id)), Json(result)))
 }
 
 fn unknown_type(name: &str) -> ApiError {
@@ -237,22 +259,31 @@ fn unknown_type(name: &str) -> ApiError {
     tag = "Webhooks",
     summary = "Check what a receiver accepts",
     description = "Sends a `webhook.test` four times: good, tampered, stale and repeated, and reports which the receiver \
-        wrongly accepts or refuses. None of them is a delivery.\n\nPermission: an admin of the webhook's group.",
+        wrongly accepts or refuses. None of them is a delivery; the check has an entry in the audit.\n\nPermission: an admin of the webhook's group.",
     params(WebhookPath),
-    responses((status = 200, description = "The four results", body = ReceiverCheck)),
+    responses(
+        (status = 200, description = "The four results", body = ReceiverCheck),
+        (status = 409, description = "A test of this webhook is under way"),
+        (
+            status = 429,
+            description = "More than 10 tests and checks of this group in a minute, or more calls than this user may make",
+            headers(("Retry-After" = u64, description = "In seconds")),
+        ),
+    ),
 )]
 pub(super) async fn verify(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-) -> ApiResult<Json<ReceiverCheck>> {
+) -> ApiResult<(Extension<OfGroup>, Json<ReceiverCheck>)> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::Without).await?;
+    let _turn = begin(&app, &caller, &webhook, AuditAction::WebhookVerified).await?;
     let test = Test::new(&app, &webhook, BodyKind::Test, app.clock.now());
     let mut results = Vec::new();
     for case in [Case::Good, Case::Tampered, Case::Stale, Case::Repeated] {
         results.push(test.check(case).await);
     }
-    Ok(Json(ReceiverCheck { results }))
+    Ok((Extension(OfGroup(webhook.group_id)), Json(ReceiverCheck { results })))
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use bson::{DateTime, oid::ObjectId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +13,7 @@ use super::App;
 use super::auth::Caller;
 use super::body::{JsonBody, given};
 use super::error::{ApiError, ApiResult, FieldError};
+use super::idempotency::OfGroup;
 use super::page::{ListKey, Page, PageParameters};
 use super::query::{Query, read_time, show_time};
 use super::webhooks::{WebhookPath, find_webhook};
@@ -222,7 +223,7 @@ pub(super) async fn replay(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: JsonBody,
-) -> ApiResult<(StatusCode, Json<StartedAnswer>)> {
+) -> ApiResult<Begun> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::Without).await?;
     let input: ReplayInput = body.read(&[])?;
     let now = app.clock.now();
@@ -264,7 +265,7 @@ pub(super) async fn backfill(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: JsonBody,
-) -> ApiResult<(StatusCode, Json<StartedAnswer>)> {
+) -> ApiResult<Begun> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::Without).await?;
     let input: BackfillInput = body.read(&[])?;
     let mut reader = Reader { now: app.clock.now(), errors: Vec::new() };
@@ -296,6 +297,9 @@ pub(super) async fn backfill(
     begin(&app, caller, &webhook, (ReplayKind::Backfill, selection), count, input.dry_run).await
 }
 
+/// What is answered, and about which group.
+type Begun = (StatusCode, Extension<OfGroup>, Json<StartedAnswer>);
+
 async fn begin(
     app: &App,
     caller: Caller,
@@ -303,9 +307,11 @@ async fn begin(
     (kind, selection): (ReplayKind, Selection),
     Count { count, is_minimum }: Count,
     dry_run: bool,
-) -> ApiResult<(StatusCode, Json<StartedAnswer>)> {
-    let answer =
-        |replay_id| Ok((StatusCode::ACCEPTED, Json(StartedAnswer { count, count_is_minimum: is_minimum, replay_id })));
+) -> ApiResult<Begun> {
+    let answer = |replay_id| {
+        let started = StartedAnswer { count, count_is_minimum: is_minimum, replay_id };
+        Ok((StatusCode::ACCEPTED, Extension(OfGroup(webhook.group_id.clone())), Json(started)))
+    };
     if dry_run {
         return answer(None);
     }

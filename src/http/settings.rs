@@ -88,9 +88,15 @@ struct SettingsInput {
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, min_items = 1)]
     alert_events: Option<Vec<NoticeKind>>,
-    /// A secret of one's own: with a new address, or together with `rotateSecret`.
+    /// A secret of one's own, as a webhook's: with a new address, or together with `rotateSecret`.
     #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, min_length = 16, max_length = 256, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    #[schema(
+        nullable = false,
+        min_length = 16,
+        max_length = 256,
+        pattern = "^[!-~][ -~]*[!-~]$",
+        example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    )]
     secret: Option<String>,
     /// Begins a rotation: a new secret, and the present one signs too until it is finalized.
     #[serde(default, deserialize_with = "given")]

@@ -125,11 +125,15 @@ pub(super) struct TraceItem {
 
 /// An event and what became of it.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = Trace)]
 pub(super) struct TraceAnswer {
     event: EventAnswer,
-    /// One for each webhook that the group has or had, newest first.
+    /// One for each webhook that the group has or had, newest first; 1,000 at most.
     items: Vec<TraceItem>,
+    /// How many older webhooks are left out.
+    #[schema(example = 0)]
+    items_left_out: u64,
 }
 
 const PARAMETERS: [&str; 7] = ["groupId", "taskId", "eventType", "since", "until", "cursor", "limit"];
@@ -204,7 +208,7 @@ pub(super) async fn list(
     operation_id = "traceTaskEvent",
     tag = "Events",
     summary = "Trace an event",
-    description = "For each webhook of the group: what became of the event, and why.\n\n\
+    description = "For each webhook of the group, the newest 1,000: what became of the event, and why.\n\n\
         Permission: an admin of the event's group.",
     params(EventPath),
     responses((status = 200, description = "The event and what became of it", body = TraceAnswer)),
@@ -216,7 +220,7 @@ pub(super) async fn trace(
 ) -> ApiResult<Json<TraceAnswer>> {
     let found = task_events::find(&app.store, &caller.groups, &id).await?;
     let event = found.ok_or_else(|| ApiError::not_found("event"))?;
-    let webhooks = webhooks::all_of_group(&app.store, &event.group_id).await?;
+    let (webhooks, items_left_out) = webhooks::all_of_group(&app.store, &event.group_id).await?;
     let ids: Vec<ObjectId> = webhooks.iter().map(|webhook| webhook.id).collect();
     let keys: Vec<DeliveryId> = ids.iter().map(|webhook| DeliveryId::derive(&event.id, *webhook)).collect();
     let rows = deliveries::with_ids(&app.store, &event.group_id, &keys).await?;
@@ -224,7 +228,7 @@ pub(super) async fn trace(
     let then = versions::as_of(&app.store, &ids, StreamTime::new(event.cluster_time, StreamTime::END)).await?;
     let items = webhooks.iter().map(|webhook| item(webhook, rows.remove(&webhook.id), then.get(&webhook.id), &event));
     let items = items.collect();
-    Ok(Json(TraceAnswer { event: event.into(), items }))
+    Ok(Json(TraceAnswer { event: event.into(), items, items_left_out }))
 }
 
 fn item(webhook: &Webhook, row: Option<Delivery>, then: Option<&Version>, event: &TaskEvent) -> TraceItem {

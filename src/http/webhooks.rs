@@ -29,6 +29,7 @@ use super::auth::Caller;
 use super::body::JsonBody;
 use super::error::{ApiError, ApiResult};
 use super::etag::{IfMatch, check_if_match, etag};
+use super::idempotency::OfGroup;
 use super::page::{ListKey, Page, PageParameters};
 use super::query::Query;
 use crate::model::{AuditAction, AuditEntry, DisabledReason, DocId, Webhook};
@@ -175,6 +176,7 @@ pub(super) async fn create(caller: Caller, State(app): State<Arc<App>>, body: Js
     if let Ok(location) = HeaderValue::from_str(&format!("/api/integrations/webhooks/{}", webhook.id)) {
         response.headers_mut().insert(header::LOCATION, location);
     }
+    response.extensions_mut().insert(OfGroup(webhook.group_id));
     Ok(response)
 }
 

@@ -30,6 +30,12 @@ pub enum AuditAction {
     /// A webhook was deleted.
     #[serde(rename = "webhook.deleted")]
     WebhookDeleted,
+    /// A test was sent to a webhook's target.
+    #[serde(rename = "webhook.tested")]
+    WebhookTested,
+    /// It was checked whether a webhook's receiver verifies what it gets.
+    #[serde(rename = "webhook.verified")]
+    WebhookVerified,
     /// The group's alert address was set, changed or removed.
     #[serde(rename = "settings.updated")]
     SettingsUpdated,

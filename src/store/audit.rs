@@ -8,7 +8,7 @@ use mongodb::ClientSession;
 use mongodb::error::Result;
 use mongodb::options::FindOneOptions;
 
-use super::{Store, names};
+use super::{Store, Verdict, in_transaction, names};
 use crate::model::{AuditEntry, DocId};
 
 /// Appends entries of one group, numbering them on from the group's last, in the transaction that makes the change they
@@ -32,6 +32,18 @@ pub async fn append(store: &Store, session: &mut ClientSession, mut entries: Vec
     }
     store.collection::<AuditEntry>(names::AUDIT).insert_many(entries).session(session).await?;
     Ok(())
+}
+
+/// Appends an entry of what changes nothing that is stored.
+///
+/// # Errors
+/// The driver's error.
+pub async fn tell(store: &Store, entry: &AuditEntry) -> Result<()> {
+    in_transaction(store, |session| {
+        let (store, entry) = (store.clone(), entry.clone());
+        Box::pin(async move { append(&store, session, vec![entry]).await.map(Verdict::Commit) })
+    })
+    .await
 }
 
 /// A group's entries before the one numbered `before`, newest first; at most `limit`.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use bson::{DateTime, Document, doc};
+use bson::{DateTime, Document, doc, oid::ObjectId};
 use mongodb::error::Result;
 use serde::{Deserialize, Serialize};
 
 use super::transaction::is_duplicate;
 use super::{Store, names};
+use crate::model::DocId;
 use crate::secrets::Sealed;
 
 /// How long a key is kept.
@@ -20,6 +21,9 @@ const LOST_AFTER: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeptAnswer {
+    /// The group that it is about; absent in what an older version kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<DocId>,
     /// Its status.
     pub status: i32,
     /// Its headers that tell of the call: name and value.
@@ -35,6 +39,9 @@ struct Entry {
     /// A hash of user and key.
     #[serde(rename = "_id")]
     id: String,
+    /// The call that took the key; absent in what an older version wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<ObjectId>,
     /// A hash of what was asked: path and body.
     request: String,
     /// When the call began. Server time.
@@ -63,14 +70,16 @@ fn moved(at: DateTime, by: Duration) -> DateTime {
     DateTime::from_millis(at.timestamp_millis().saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
 }
 
-/// Begins the call `request` under the key `id`, unless it is known. One whose process went away is begun anew.
+/// Begins the call `request` under the key `id`, unless it is known. One whose process went away is begun anew. `owner` is
+/// this very call.
 ///
 /// # Errors
-/// The driver's error.
-pub async fn begin(store: &Store, id: &str, request: &str, now: DateTime) -> Result<Known> {
+/// The driver's error; the key may be taken all the same, by this `owner`.
+pub async fn begin(store: &Store, id: &str, owner: ObjectId, request: &str, now: DateTime) -> Result<Known> {
     let entries = store.collection::<Entry>(names::IDEMPOTENCY);
     let entry = Entry {
         id: id.to_owned(),
+        owner: Some(owner),
         request: request.to_owned(),
         started_at: now,
         answer: None,
@@ -99,23 +108,23 @@ pub async fn begin(store: &Store, id: &str, request: &str, now: DateTime) -> Res
     Ok(Known::UnderWay)
 }
 
-/// Keeps the answer.
+/// Keeps the answer, if the key is still its call's.
 ///
 /// # Errors
 /// The driver's error.
-pub async fn keep(store: &Store, id: &str, answer: &KeptAnswer) -> Result<()> {
+pub async fn keep(store: &Store, id: &str, owner: ObjectId, answer: &KeptAnswer) -> Result<()> {
     let answer = bson::serialize_to_bson(answer)?;
     let entries = store.collection::<Document>(names::IDEMPOTENCY);
-    entries.update_one(doc! { "_id": id }, doc! { "$set": { "answer": answer } }).await?;
+    entries.update_one(doc! { "_id": id, "owner": owner }, doc! { "$set": { "answer": answer } }).await?;
     Ok(())
 }
 
-/// Forgets a call that changed nothing, so that it may be made again under its key.
+/// Forgets a call that changed nothing, so that it may be made again under its key. Whether there was anything of it.
 ///
 /// # Errors
 /// The driver's error.
-pub async fn forget(store: &Store, id: &str) -> Result<()> {
+pub async fn forget(store: &Store, id: &str, owner: ObjectId) -> Result<bool> {
     let entries = store.collection::<Document>(names::IDEMPOTENCY);
-    entries.delete_one(doc! { "_id": id, "answer": { "$exists": false } }).await?;
-    Ok(())
+    let own = doc! { "_id": id, "owner": owner, "answer": { "$exists": false } };
+    Ok(entries.delete_one(own).await?.deleted_count > 0)
 }

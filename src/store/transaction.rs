@@ -1,5 +1,6 @@
 //! One majority transaction, repeated while the server asks for it.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -12,8 +13,10 @@ use rand::Rng;
 
 use super::{Store, describe};
 
-/// How often a transaction is begun before its error is passed on.
+/// How often a transaction is begun before its error is passed on: with the pauses, within about three seconds.
 const TRIES: u32 = 12;
+/// The longest pause between two of them, in milliseconds.
+const PAUSE_MAX: u64 = 500;
 /// How often a commit whose outcome is unknown is asked for again.
 const COMMIT_TRIES: u32 = 5;
 
@@ -65,9 +68,15 @@ where
         if tries == TRIES || !may_be_repeated(&error) {
             return Err(error);
         }
-        let pause = rand::rng().random_range(1..=u64::from(tries) * 10);
+        let pause = rand::rng().random_range(pauses(tries));
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
+}
+
+/// How long to wait after so many tries, in milliseconds. Many that meet must come apart, so it grows, and differs by half.
+fn pauses(tries: u32) -> RangeInclusive<u64> {
+    let most = 10_u64.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(PAUSE_MAX);
+    most / 2..=most
 }
 
 async fn commit(session: &mut ClientSession) -> Result<()> {
@@ -92,6 +101,13 @@ fn may_be_repeated(error: &Error) -> bool {
     is_duplicate(error) || error.contains_label(TRANSIENT_TRANSACTION_ERROR)
 }
 
+/// Whether it met another write, and is itself surely not done.
+pub(crate) fn is_conflict(error: &Error) -> bool {
+    const WRITE_CONFLICT: i32 = 112;
+    let met = matches!(*error.kind, ErrorKind::Command(ref command) if command.code == WRITE_CONFLICT);
+    (met || is_duplicate(error)) && !error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
+}
+
 /// Whether a document of this key stands already.
 pub(super) fn is_duplicate(error: &Error) -> bool {
     const DUPLICATE_KEY: i32 = 11000;
@@ -100,5 +116,20 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
         ErrorKind::InsertMany(ref many) => many.write_errors.iter().flatten().any(|write| write.code == DUPLICATE_KEY),
         ErrorKind::Command(ref command) => command.code == DUPLICATE_KEY,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_half_a_second_and_stay_within_a_calls_time() {
+        assert_eq!(
+            [1, 2, 6, 7, 11, u32::MAX].map(pauses),
+            [5..=10, 10..=20, 160..=320, 250..=500, 250..=500, 250..=500]
+        );
+        let longest: u64 = (1..TRIES).map(|tries| *pauses(tries).end()).sum();
+        assert!((2000..4000).contains(&longest), "{longest}");
     }
 }

@@ -84,15 +84,24 @@ pub async fn alerts(store: &Store, groups: &[DocId]) -> Result<Vec<Webhook>> {
     store.collection(names::WEBHOOKS).find(filter).max_time(READ_MAX).await?.try_collect().await
 }
 
-/// Every webhook of a group, deleted ones too but no alert address, newest first.
+/// How many webhooks of a group [`all_of_group`] reads: deleted ones stay for ever.
+const OF_GROUP_MAX: usize = 1000;
+
+/// The newest webhooks of a group, deleted ones too but no alert address, newest first; and how many older ones there are.
 ///
 /// # Errors
 /// The driver's error.
-pub async fn all_of_group(store: &Store, group: &DocId) -> Result<Vec<Webhook>> {
-    let webhooks = store.collection(names::WEBHOOKS);
-    let found =
-        webhooks.find(doc! { "groupId": group.clone(), "alert": { "$exists": false } }).sort(doc! { "_id": -1 });
-    found.max_time(READ_MAX).await?.try_collect().await
+pub async fn all_of_group(store: &Store, group: &DocId) -> Result<(Vec<Webhook>, u64)> {
+    let webhooks = store.collection::<Webhook>(names::WEBHOOKS);
+    let of_group = doc! { "groupId": group.clone(), "alert": { "$exists": false } };
+    let found = webhooks.find(of_group.clone()).sort(doc! { "_id": -1 }).limit(OF_GROUP_MAX as i64 + 1);
+    let mut found: Vec<_> = found.max_time(READ_MAX).await?.try_collect().await?;
+    if found.len() <= OF_GROUP_MAX {
+        return Ok((found, 0));
+    }
+    found.truncate(OF_GROUP_MAX);
+    let all = webhooks.count_documents(of_group).max_time(READ_MAX).await?;
+    Ok((found, all.saturating_sub(OF_GROUP_MAX as u64)))
 }
 
 /// The health of those of `ids` that have any yet.

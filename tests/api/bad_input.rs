@@ -35,6 +35,12 @@ async fn a_field_that_is_unknown_or_wrong_is_a_422_that_names_it() {
         ("rateLimitPerSecond", "rateLimitPerSecond", json!(1001)),
         ("ordering", "ordering", json!("sometimes")),
         ("secret", "secret", json!("short")),
+        ("secret", "secret", json!(" ".repeat(16))),
+        ("secret", "secret", json!("aaaaaaaaaaaaaaaa")),
+        ("headers.X_Signature", "headers", json!({"X_Signature": "x"})),
+        ("headers.Accept_Encoding", "headers", json!({"Accept_Encoding": "x"})),
+        ("targetUrl", "targetUrl", json!("https://e.com\\@127.0.0.1/")),
+        ("targetUrl", "targetUrl", json!("https://e.com/a?b=\\")),
         ("targetUrl", "targetUrl", json!("ftp://example.com/")),
         ("targetUrl", "targetUrl", json!("https://[::1]/")),
         ("targetUrl", "targetUrl", json!("https://169.254.169.254/latest")),
@@ -63,6 +69,21 @@ async fn a_field_that_is_unknown_or_wrong_is_a_422_that_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_header_given_twice_is_a_422_that_names_it() {
+    let api = Api::start().await;
+    let body = api.body().to_string().replace(r#"{"X-Api-Key":"#, r#"{"X-Api-Key":"1","X-Api-Key":"#);
+    assert!(body.matches("X-Api-Key").count() == 2, "{body}");
+    let asked = Request::post(WEBHOOKS)
+        .header("authorization", format!("Bearer {}", token(api.admin_a)))
+        .header("content-type", "application/json")
+        .body(Body::from(body))
+        .unwrap();
+    let refused = api.send(asked).await;
+    assert!(refused.text.contains("is given twice"), "{}", refused.text);
+    assert_eq!(refused.faulty_fields(), ["headers.X-Api-Key"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_is_not_repeated() {
     let api = Api::start().await;
     for value in [json!("SHORT-SECRET"), json!(["SHORT-SECRET"]), json!({"SHORT-SECRET": 1})] {
@@ -81,6 +102,7 @@ async fn a_parameter_that_is_unknown_or_wrong_is_a_422_that_names_it() {
         ("limit", format!("{path}/deliveries?limit=")),
         ("taskId", format!("{path}/deliveries?taskId=")),
         ("limit", format!("{path}/deliveries?limit=-1")),
+        ("limit", format!("{path}/deliveries?limit=%2B5")),
         ("limit", format!("{WEBHOOKS}?limit=many")),
         ("status", format!("{path}/deliveries?status=lost")),
         ("eventType", format!("{path}/deliveries?eventType=task.lost")),

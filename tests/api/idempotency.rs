@@ -1,12 +1,19 @@
 //! Calls that are made again under their `Idempotency-Key`.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
-use bson::{DateTime, Document, doc};
+use bson::oid::ObjectId;
+use bson::{Bson, DateTime, Document, doc};
 use serde_json::{Value, json};
+use taskwire::secrets::MasterKeys;
+use taskwire::store::idempotency::{self, KeptAnswer, Known};
 use taskwire::store::names;
+use taskwire_tests::eventually;
+use taskwire_tests::mongo::Mongo;
 
-use crate::harness::{Answer, Api, WEBHOOKS, request, token};
+use crate::harness::{Answer, Api, MASTER_KEY, WEBHOOKS, request, token};
 
 async fn post(api: &Api, user: bson::oid::ObjectId, key: &str, path: &str, body: &Value) -> Answer {
     api.send(request(Some(&token(user)), "POST", path, Some(body), &[("idempotency-key", key)])).await
@@ -96,4 +103,66 @@ async fn under_a_key_a_body_is_as_bounded_as_without() {
         .body(Body::from("x".repeat(64 * 1024 + 1)))
         .unwrap();
     assert_eq!(api.send(request).await.status, 413);
+}
+
+/// Makes these commands of this test's own client fail; needs `--setParameter enableTestCommands=1`.
+async fn fail(api: &Api, mode: impl Into<Bson>, how: Document) {
+    let mut data = doc! { "appName": &api.app_name };
+    data.extend(how);
+    let command = doc! { "configureFailPoint": "failCommand", "mode": mode.into(), "data": data };
+    let done: Result<Document, _> = api.store.client.database("admin").run_command(command).await;
+    done.expect("a mongod started with --setParameter enableTestCommands=1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_taken_though_the_database_did_not_say_so_is_free_again_soon() {
+    let mongo = Mongo::single().await.unwrap();
+    let api = Api::start_at(&mongo.uri(), &[]).await;
+    // It is inserted, and the answer is an error all the same.
+    let concern = doc! { "code": 64, "errmsg": "PRIVATE: no majority in time" };
+    let how = doc! { "failCommands": ["insert"], "writeConcernError": concern };
+    fail(&api, doc! { "times": 1 }, how).await;
+    let failed = post(&api, api.admin_a, "doubt", WEBHOOKS, &api.body()).await;
+    assert!(failed.status.is_server_error() && !failed.text.contains("PRIVATE"), "{}", failed.text);
+    let made = eventually("the key is free again", Duration::from_secs(20), async || {
+        let answer = post(&api, api.admin_a, "doubt", WEBHOOKS, &api.body()).await;
+        if answer.status == 201 { Ok(()) } else { Err(answer.text) }
+    });
+    made.await.unwrap();
+    assert_eq!(webhooks(&api).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_key_cannot_be_freed_the_answer_is_the_calls_own() {
+    let mongo = Mongo::single().await.unwrap();
+    let api = Api::start_at(&mongo.uri(), &[]).await;
+    fail(&api, "alwaysOn", doc! { "failCommands": ["delete"], "errorCode": 8 }).await;
+    let mut bad = api.body();
+    bad["name"] = json!("");
+    let answer = post(&api, api.admin_a, "k", WEBHOOKS, &bad).await;
+    fail(&api, "off", doc! { "failCommands": ["delete"], "errorCode": 8 }).await;
+    assert_eq!(answer.faulty_fields(), ["name"]);
+    let made = eventually("the key is free again", Duration::from_secs(20), async || {
+        let answer = post(&api, api.admin_a, "k", WEBHOOKS, &bad).await;
+        if answer.status == 422 { Ok(()) } else { Err(answer.text) }
+    });
+    made.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_another_call_took_over_is_left_alone_by_the_one_that_had_it() {
+    let api = Api::start().await;
+    let [first, second, third] = [(); 3].map(|()| ObjectId::new());
+    let now = DateTime::now();
+    let later = DateTime::from_millis(now.timestamp_millis() + 121_000);
+    let begin = |owner, at| idempotency::begin(&api.store, "k", owner, "asked", at);
+    let body = MasterKeys::parse(MASTER_KEY).unwrap().seal("x", "x").unwrap();
+    let answer = KeptAnswer { group_id: None, status: 201, headers: Vec::new(), body };
+    assert_eq!(begin(first, now).await.unwrap(), Known::New);
+    assert_eq!(begin(second, later).await.unwrap(), Known::New);
+    assert!(!idempotency::forget(&api.store, "k", first).await.unwrap());
+    idempotency::keep(&api.store, "k", first, &answer).await.unwrap();
+    assert_eq!(begin(third, later).await.unwrap(), Known::UnderWay);
+    idempotency::keep(&api.store, "k", second, &answer).await.unwrap();
+    assert_eq!(begin(third, later).await.unwrap(), Known::Answered(answer));
 }

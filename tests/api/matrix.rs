@@ -1,10 +1,11 @@
 //! Every route for every kind of caller.
 
 use bson::oid::ObjectId;
+use bson::{Document, doc};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-use crate::harness::{Api, EVENTS, WEBHOOKS, claims, request, sign, token};
+use crate::harness::{Api, EVENTS, MASTER_KEY, WEBHOOKS, claims, request, sign, token};
 use crate::openapi::{matches, operations};
 
 /// What one route answers to someone without a good token (always 401), to a stranger, and to the group's admin.
@@ -125,6 +126,39 @@ async fn every_route_answers_each_kind_of_caller_as_it_must_and_shows_strangers_
         }
         let answer = api.admin(route.method, &route.path, route.body.as_ref()).await;
         assert_eq!(answer.status, route.admin, "{} {} as admin: {}", route.method, route.path, answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_answer_is_given_to_an_admin_of_its_group_and_to_nobody_who_is_none_any_more() {
+    let api = Api::start_with_local_targets(&[]).await;
+    let made: Vec<_> = routes(&api).await.into_iter().filter(|r| r.method == "POST" && r.admin < 300).collect();
+    let call = async |api: &Api, at: usize, route: &Route| {
+        let key = format!("key-{at}");
+        let headers = [("idempotency-key", key.as_str())];
+        let bearer = token(api.admin_a);
+        api.send(request(Some(&bearer), "POST", &route.path, route.body.as_ref(), &headers)).await
+    };
+    let mut first = Vec::new();
+    for (at, route) in made.iter().enumerate() {
+        let answer = call(&api, at, route).await;
+        assert_eq!(answer.status, route.admin, "{}: {}", route.path, answer.text);
+        first.push(answer.text);
+    }
+    for (at, route) in made.iter().enumerate() {
+        let again = call(&api, at, route).await;
+        assert!(again.headers.contains_key("idempotent-replayed"), "{}", route.path);
+        assert_eq!((again.status.as_u16(), &again.text), (route.admin, &first[at]), "{}", route.path);
+    }
+    let demoted = doc! { "$set": { "members.0.role": "RegularUser" } };
+    api.store.collection::<Document>("groups").update_one(doc! { "_id": api.group_a }, demoted).await.unwrap();
+    // Another process remembers nothing of who was an admin.
+    let api = api.with_master_key(MASTER_KEY).await;
+    for (at, route) in made.iter().enumerate() {
+        let refused = call(&api, at, route).await;
+        assert_eq!(refused.status, route.stranger, "{}: {}", route.path, refused.text);
+        assert!(!refused.headers.contains_key("idempotent-replayed"), "{}", route.path);
+        assert_tells_nothing(&route.path, &refused.text);
     }
 }
 

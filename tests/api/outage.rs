@@ -46,6 +46,18 @@ async fn a_change_survives_a_transaction_that_the_server_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_meets_others_again_and_again_is_told_to_come_back_and_not_that_the_database_is_away() {
+    let mongo = Mongo::single().await.unwrap();
+    let api = Api::start_at(&mongo.uri(), &[]).await;
+    fail(&api, &["insert"], 112, "alwaysOn").await;
+    let answer = api.admin("POST", WEBHOOKS, Some(&api.body())).await;
+    fail(&api, &["insert"], 112, "off").await;
+    assert_eq!(answer.headers["retry-after"], "1");
+    assert_eq!(answer.expect(503)["type"], "urn:taskwire:problem:busy");
+    assert_eq!(api.admin("GET", WEBHOOKS, None).await.expect(200)["items"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_meets_one_not_yet_on_a_majority_waits_for_it() {
     // Its own, since everything that is written there is held up.
     let mongo = Mongo::single().await.unwrap();

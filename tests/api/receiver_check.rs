@@ -1,5 +1,7 @@
 //! Tests that an admin sends, and what receivers wrongly accept.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 use taskwire::signing::{SigningKey, verify};
 use taskwire::store::names;
 use taskwire_tests::{Answer, Receiver};
+use tokio::sync::Notify;
 
 use crate::harness::{Api, WEBHOOKS};
 
@@ -80,4 +83,62 @@ async fn a_check_tells_what_a_receiver_wrongly_accepts() {
         assert_eq!(found, ok, "{check}");
         assert_eq!(results[1]["got"], if strict { "HTTP 401" } else { "HTTP 204" });
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_tests_a_minute_are_made_for_a_group_and_each_is_in_the_audit() {
+    let api = Api::start_with_local_targets(&[]).await;
+    let receiver = Receiver::start().await.unwrap();
+    let path = webhook(&api, &receiver.url("/hook")).await;
+    let (test, check) = (format!("{path}/test"), format!("{path}/verify-receiver"));
+    for _ in 0..9 {
+        api.admin("POST", &test, Some(&json!({}))).await.expect(200);
+    }
+    // What is refused counts for nothing.
+    assert_eq!(api.admin("POST", &test, Some(&json!({"eventType": "x"}))).await.faulty_fields(), ["eventType"]);
+    assert_eq!(api.ask(api.admin_b, "POST", &check, None).await.status, 404);
+    api.admin("POST", &check, None).await.expect(200);
+    for (path, body) in [(&test, Some(json!({}))), (&check, None)] {
+        let refused = api.admin("POST", path, body.as_ref()).await;
+        let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=60).contains(&wait), "{wait}");
+        assert!(refused.expect(429)["detail"].as_str().unwrap().contains("10 tests"));
+    }
+    assert_eq!(receiver.received().len(), 13);
+    let audit = api.admin("GET", &format!("/api/integrations/audit?groupId={}", api.group_a), None).await.expect(200);
+    let entries = audit["items"].as_array().unwrap();
+    let actions: Vec<_> = entries.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!((actions.len(), actions[0], actions[9]), (11, "webhook.verified", "webhook.tested"));
+    assert!(actions[1..10].iter().all(|action| *action == "webhook.tested"));
+    assert!(entries.iter().all(|entry| entry["actorId"] == api.admin_a.to_hex() && entry["sequence"].is_i64()));
+    assert!(path.ends_with(entries[0]["webhookId"].as_str().unwrap()) && !audit.to_string().contains(SECRET));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_one_webhook_one_test_is_under_way_at_a_time() {
+    let api = Api::start_with_local_targets(&[]).await;
+    let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (seen, go) = (arrived.clone(), release.clone());
+    let answer = async move || {
+        seen.notify_one();
+        go.notified().await;
+        StatusCode::NO_CONTENT
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/", post(answer))).await });
+    let path = webhook(&api, &url).await;
+    let (test, check) = (format!("{path}/test"), format!("{path}/verify-receiver"));
+    let body = json!({});
+    let first = api.admin("POST", &test, Some(&body));
+    let others = async {
+        arrived.notified().await;
+        let refused = [api.admin("POST", &test, Some(&body)).await, api.admin("POST", &check, None).await];
+        release.notify_one();
+        refused.map(|answer| answer.status.as_u16())
+    };
+    let (first, others) = tokio::join!(first, others);
+    assert_eq!((first.status.as_u16(), others), (200, [409, 409]));
+    release.notify_one();
+    api.admin("POST", &test, Some(&body)).await.expect(200);
 }

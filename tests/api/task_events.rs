@@ -1,6 +1,6 @@
 //! The event log and the trace of an event.
 
-use bson::{Document, Timestamp, doc, oid::ObjectId};
+use bson::{DateTime, Document, Timestamp, doc, oid::ObjectId};
 use serde_json::{Value, json};
 use taskwire::model::{DeliveryStatus, DocId, EventFilter, EventKind, Ordering, StreamTime, Version};
 use taskwire::store::names;
@@ -129,6 +129,31 @@ async fn a_trace_shows_what_became_of_the_delivery_also_of_a_deleted_webhook() {
     for unknown in ["evt_0", "x"] {
         assert_eq!(api.admin("GET", &format!("{EVENTS}/{unknown}/trace"), None).await.status, 404);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_shows_the_newest_thousand_webhooks_and_says_how_many_it_leaves_out() {
+    let api = Api::start().await;
+    let path = api.webhook_path().await;
+    let row = api.delivery(&path, 1, |_| {}).await;
+    let trace = format!("{EVENTS}/{}/trace", row.event_id);
+    assert_eq!(api.admin("GET", &trace, None).await.expect(200)["itemsLeftOut"], 0);
+    // Older than the one above, and long deleted.
+    let webhooks = api.store.collection::<Document>(names::WEBHOOKS);
+    let mut old = webhooks.find_one(doc! {}).await.unwrap().unwrap();
+    let many = (0..1003_u32).map(|n| {
+        let mut id = [0; 12];
+        id[8..].copy_from_slice(&n.to_be_bytes());
+        old.insert("_id", ObjectId::from_bytes(id));
+        old.insert("deletedAt", DateTime::now());
+        old.clone()
+    });
+    webhooks.insert_many(many).await.unwrap();
+    let told = api.admin("GET", &trace, None).await.expect(200);
+    let items = told["items"].as_array().unwrap();
+    assert_eq!((items.len(), &told["itemsLeftOut"]), (1000, &json!(4)));
+    assert_eq!((&items[0]["deliveryId"], &items[0]["deleted"]), (&json!(row.id.to_string()), &json!(false)));
+    assert_eq!(items[999]["webhookId"], "000000000000000000000004");
 }
 
 #[tokio::test(flavor = "multi_thread")]

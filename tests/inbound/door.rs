@@ -3,6 +3,7 @@
 use bson::oid::ObjectId;
 use serde_json::json;
 use taskwire_tests::Profile;
+use taskwire_tests::admin_api::token;
 use taskwire_tests::receiver::hex_signature;
 
 use crate::scene::{Call, SETTINGS, Scene, now, send};
@@ -157,4 +158,26 @@ async fn a_get_is_signed_over_an_empty_body() {
     let path = format!("{}/a-1", scene.path("tasks"));
     let wrong = Call { timestamp, signature, ..Call::get(path, &scene.secret) };
     assert_eq!(send(&scene.desks[0], wrong.request()).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_token_and_key_stand_for_nothing_at_a_signed_call() {
+    let scene = Scene::new(Profile::TasksTracker, 1).await;
+    let desk = scene.desk(&[("user_rate_per_minute", "1")]).await;
+    let bearer = format!("Bearer {}", token(scene.group().members[0]).unwrap());
+    let at = now();
+    let call = |body: &[u8], secret: &str| {
+        let mut call = Call::at(scene.path("tasks"), body, secret, at);
+        call.headers = vec![("authorization", bearer.clone()), ("idempotency-key", "one".to_owned())];
+        call.request()
+    };
+    let body = scene.task("a-1").to_string();
+    assert_eq!(send(&desk, call(body.as_bytes(), &scene.secret)).await.status, 201);
+    // Neither a kept answer nor the user's own rate goes before the signature.
+    assert_eq!(send(&desk, call(body.as_bytes(), "another secret")).await.status, 401);
+    let again = send(&desk, call(body.as_bytes(), &scene.secret)).await;
+    assert!(again.status == 201 && again.is_replay(), "the receipt's answer: {}", again.text);
+    // Nor does the limit of an admin's body.
+    let large = format!("{}{}", scene.task("a-2"), " ".repeat(100 * 1024));
+    assert_eq!(send(&desk, call(large.as_bytes(), &scene.secret)).await.status, 201);
 }

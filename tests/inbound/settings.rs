@@ -32,7 +32,7 @@ async fn the_first_put_sets_it_up_and_shows_its_secret_once_and_it_is_sealed_at_
     let before = before.expect(200);
     assert_eq!((&before["enabled"], &before["secretHint"], &before["id"]), (&json!(false), &Value::Null, &Value::Null));
     let wanted = json!({
-        "scopes": ["categories:write", "tasks:write", "tasks:write"], "ipAllowlist": ["203.0.113.7/24", "2001:db8::1"],
+        "scopes": ["categories:write", "tasks:write", "tasks:write"], "ipAllowlist": ["203.0.113.0/24", "2001:db8::1", "::ffff:198.51.100.0/120"],
         "rateLimitPerMinute": 60,
     });
     let made = scene.configure(&wanted).await;
@@ -41,7 +41,7 @@ async fn the_first_put_sets_it_up_and_shows_its_secret_once_and_it_is_sealed_at_
     let secret = made["secret"].as_str().unwrap().to_owned();
     assert!(secret.starts_with("whsec_"));
     assert_eq!(made["scopes"], json!(["tasks:write", "categories:write"]));
-    assert_eq!(made["ipAllowlist"], json!(["203.0.113.0/24", "2001:db8::1/128"]));
+    assert_eq!(made["ipAllowlist"], json!(["203.0.113.0/24", "2001:db8::1/128", "198.51.100.0/24"]));
     assert_eq!((&made["enabled"], &made["userId"]), (&json!(true), &json!(scene.group().admin.to_hex())));
     let shown = get(&scene).await.expect(200);
     assert_eq!(shown.get("secret"), None);
@@ -102,6 +102,8 @@ async fn what_cannot_be_used_is_named_and_changes_nothing() {
         (json!({"scopes": "tasks:write"}), "scopes"),
         (json!({"ipAllowlist": ["10.0.0.0/8", "10.0.0.0/33"]}), "ipAllowlist[1]"),
         (json!({"ipAllowlist": ["example.org"]}), "ipAllowlist[0]"),
+        (json!({"ipAllowlist": ["127.0.0.5/0"]}), "ipAllowlist[0]"),
+        (json!({"ipAllowlist": ["2001:db8::1/32"]}), "ipAllowlist[0]"),
         (json!({"rateLimitPerMinute": 0}), "rateLimitPerMinute"),
         (json!({"rateLimitPerMinute": 60_001}), "rateLimitPerMinute"),
         (json!({"rateLimitPerMinute": 5_000_000_000_i64}), "rateLimitPerMinute"),

@@ -1,6 +1,6 @@
 //! A webhook as requests give it: what is read, what is checked, what it makes of a stored one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use bson::DateTime;
@@ -8,7 +8,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{sealed, target_headers};
+use super::sealed;
+use super::target_headers::{self, GivenHeaders};
 use crate::config::TargetPolicy;
 use crate::http::body::{Object, given};
 use crate::http::error::{ApiError, ApiResult, FieldError};
@@ -22,6 +23,9 @@ const NAME_MAX: usize = 200;
 const URL_MAX: usize = 2048;
 /// How long a secret of one's own may be, in characters.
 const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 16..=256;
+
+/// How many of its characters must be different at least.
+const SECRET_DIFFERENT: usize = 6;
 
 /// The body of `POST` and `PUT`. Optional because `PUT` keeps what is left out; null is no value, but for the rate limit.
 /// `schema.rs` makes the two bodies' schemas of this one.
@@ -48,16 +52,22 @@ pub(super) struct WebhookInput {
     events: Option<Object<EventsInput>>,
     /// Sent with each request. At most 20, 4096 bytes in all; none that Taskwire or the connection sets.
     #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, example = json!({"X-Api-Key": "k-123"}))]
-    headers: Option<BTreeMap<String, String>>,
+    #[schema(nullable = false, value_type = Option<BTreeMap<String, String>>, example = json!({"X-Api-Key": "k-123"}))]
+    headers: Option<GivenHeaders>,
     /// When a failing delivery is tried again, and how often.
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, value_type = Option<RetryInput>)]
     retry_policy: Option<Object<RetryInput>>,
-    /// A secret of one's own; with a `whsec_` in front it goes on with base64. Left out: one is made. In a change only
-    /// together with `rotateSecret`.
+    /// A secret of one's own, with at least 6 different characters; with a `whsec_` in front it goes on with base64. Left out:
+    /// one is made. In a change only together with `rotateSecret`.
     #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, min_length = 16, max_length = 256, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    #[schema(
+        nullable = false,
+        min_length = 16,
+        max_length = 256,
+        pattern = "^[!-~][ -~]*[!-~]$",
+        example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    )]
     secret: Option<String>,
     /// One deadline over an attempt.
     #[serde(default, deserialize_with = "given")]
@@ -215,7 +225,8 @@ impl WebhookInput {
         if let Some(message) = self.secret.as_deref().and_then(secret_fault) {
             faults.push(FieldError::new("secret", message));
         }
-        faults.extend(self.headers.iter().flat_map(target_headers::faults));
+        let headers = self.headers.map(|GivenHeaders(headers)| headers);
+        faults.extend(headers.iter().flat_map(target_headers::faults));
         let events = self.events.map(|Object(events)| EventFilter::from(events));
         if events == Some(EventFilter::default()) {
             faults.push(FieldError::new("events", "names no event: at least one must be true"));
@@ -231,7 +242,7 @@ impl WebhookInput {
             target_url: self.target_url,
             enabled: self.enabled,
             events,
-            headers: self.headers,
+            headers,
             max_attempts: within("retryPolicy.maxAttempts", retry.max_attempts, 1..=20, faults),
             backoff_seconds: within("retryPolicy.backoffSeconds", retry.backoff_seconds, 1..=86_400, faults),
             timeout_seconds: within("timeoutSeconds", self.timeout_seconds, 1..=30, faults),
@@ -275,15 +286,25 @@ pub(in crate::http) fn url_fault(url: &str, targets: &TargetPolicy) -> Option<St
     if url.len() > URL_MAX {
         return Some(format!("must have at most {URL_MAX} bytes"));
     }
+    // Its reader takes one for a slash; an admin who reads it may not.
+    if url.contains('\\') {
+        return Some("must not hold a backslash: write / or %5C".to_owned());
+    }
     check_url(url, targets).err().map(|error| error.to_string())
 }
 
-/// Faults of a secret; none of them repeats it.
+/// Faults of a secret; none of them repeats it. It must fit into a header, a shell's variable and a file of settings.
 pub(in crate::http) fn secret_fault(secret: &str) -> Option<String> {
     if !SECRET_LENGTH.contains(&secret.chars().count()) {
         return Some(format!("must have {} to {} characters", SECRET_LENGTH.start(), SECRET_LENGTH.end()));
     }
+    if !secret.bytes().all(|byte| (b' '..=b'~').contains(&byte)) || secret.trim() != secret {
+        return Some("must be of printable ASCII characters, without a blank at either end".to_owned());
+    }
     let key = secret.strip_prefix("whsec_");
+    if key.unwrap_or(secret).bytes().collect::<BTreeSet<_>>().len() < SECRET_DIFFERENT {
+        return Some(format!("must have at least {SECRET_DIFFERENT} different characters, not counting whsec_"));
+    }
     let unreadable = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).is_err();
     key.filter(|text| unreadable(text)).map(|_| "must have base64 behind whsec_ (Standard Webhooks)".to_owned())
 }

@@ -1,8 +1,10 @@
 //! Which headers an admin may add to what a partner gets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use axum::http::{HeaderName, HeaderValue};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use crate::http::error::FieldError;
 use crate::signing::is_reserved_header;
@@ -14,6 +16,37 @@ pub(super) const SIZE_MAX: usize = 4096;
 
 /// Refused besides what [`is_reserved_header`] names: what the HTTP client or the connection sets.
 const CLIENT: [&str; 3] = ["http2-settings", "accept-encoding", "date"];
+
+/// Headers as a body gives them. A map of the standard library would take the last of two of one name.
+pub(super) struct GivenHeaders(pub(super) BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for GivenHeaders {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(GivenVisitor)
+    }
+}
+
+struct GivenVisitor;
+
+impl<'de> Visitor<'de> for GivenVisitor {
+    type Value = GivenHeaders;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<GivenHeaders, A::Error> {
+        let mut headers = BTreeMap::new();
+        while let Some((name, value)) = entries.next_entry::<String, String>()? {
+            // As a struct says it of its fields, which `JsonBody` reads.
+            if headers.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+            }
+            headers.insert(name, value);
+        }
+        Ok(GivenHeaders(headers))
+    }
+}
 
 /// Every fault of these headers, each under `headers.<name>` or `headers`.
 pub(super) fn faults(headers: &BTreeMap<String, String>) -> Vec<FieldError> {
@@ -41,7 +74,7 @@ pub(super) fn faults(headers: &BTreeMap<String, String>) -> Vec<FieldError> {
 fn name_fault(lower: &str) -> Option<&'static str> {
     if HeaderName::from_bytes(lower.as_bytes()).is_err() {
         Some("is no header name: letters, digits and any of !#$%&'*+-.^_`|~")
-    } else if is_reserved_header(lower) || CLIENT.contains(&lower) {
+    } else if is_reserved_header(lower) || CLIENT.contains(&lower.replace('_', "-").as_str()) {
         Some("is reserved: it is set for each request, or belongs to the connection")
     } else {
         None

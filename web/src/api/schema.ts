@@ -309,7 +309,7 @@ export interface paths {
         };
         /**
          * Trace an event
-         * @description For each webhook of the group: what became of the event, and why.
+         * @description For each webhook of the group, the newest 1,000: what became of the event, and why.
          *
          *     Permission: an admin of the event's group.
          */
@@ -573,7 +573,7 @@ export interface paths {
         put?: never;
         /**
          * Send a test now
-         * @description One signed request, made at once and not tried again: `webhook.test`, or the catalogue's sample of a type, marked `"test": true`. It is no delivery and leaves no row. A disabled webhook can be tested too.
+         * @description One signed request, made at once and not tried again: `webhook.test`, or the catalogue's sample of a type, marked `"test": true`. It is no delivery and leaves no row, but an entry in the audit. A disabled webhook can be tested too.
          *
          *     Permission: an admin of the webhook's group.
          */
@@ -595,7 +595,7 @@ export interface paths {
         put?: never;
         /**
          * Check what a receiver accepts
-         * @description Sends a `webhook.test` four times: good, tampered, stale and repeated, and reports which the receiver wrongly accepts or refuses. None of them is a delivery.
+         * @description Sends a `webhook.test` four times: good, tampered, stale and repeated, and reports which the receiver wrongly accepts or refuses. None of them is a delivery; the check has an entry in the audit.
          *
          *     Permission: an admin of the webhook's group.
          */
@@ -649,7 +649,7 @@ export interface components {
          * @description What was done.
          * @enum {string}
          */
-        AuditAction: "webhook.created" | "webhook.updated" | "webhook.secret-rotated" | "webhook.rotation-finalized" | "webhook.disabled" | "webhook.deleted" | "settings.updated" | "delivery.replayed" | "inbound.created" | "inbound.updated" | "inbound.secret-rotated" | "inbound.rotation-finalized" | "webhook.replay-started" | "webhook.backfill-started" | "webhook.replay-cancelled";
+        AuditAction: "webhook.created" | "webhook.updated" | "webhook.secret-rotated" | "webhook.rotation-finalized" | "webhook.disabled" | "webhook.deleted" | "webhook.tested" | "webhook.verified" | "settings.updated" | "delivery.replayed" | "inbound.created" | "inbound.updated" | "inbound.secret-rotated" | "inbound.rotation-finalized" | "webhook.replay-started" | "webhook.backfill-started" | "webhook.replay-cancelled";
         /** @description One change. */
         AuditEntry: {
             action: components["schemas"]["AuditAction"];
@@ -1023,7 +1023,7 @@ export interface components {
             /** @description Passed over, so that an answer can be sent back with one field changed. */
             readonly id?: unknown;
             /**
-             * @description Networks in CIDR form, or addresses; empty: from everywhere.
+             * @description Networks in CIDR form (without bits behind the mask), or addresses; empty: from everywhere.
              * @example [
              *       "203.0.113.0/24",
              *       "2001:db8::/32"
@@ -1051,7 +1051,7 @@ export interface components {
              */
             scopes?: components["schemas"]["InboundScope"][];
             /**
-             * @description A secret of one's own: with the first `PUT`, or together with `rotateSecret`.
+             * @description A secret of one's own, as a webhook's: with the first `PUT`, or together with `rotateSecret`.
              * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
              */
             secret?: string;
@@ -1330,8 +1330,8 @@ export interface components {
             /** @description When a failing delivery is tried again, and how often. */
             retryPolicy?: components["schemas"]["RetryInput"];
             /**
-             * @description A secret of one's own; with a `whsec_` in front it goes on with base64. Left out: one is made. In a change only
-             *     together with `rotateSecret`.
+             * @description A secret of one's own, with at least 6 different characters; with a `whsec_` in front it goes on with base64. Left out:
+             *     one is made. In a change only together with `rotateSecret`.
              * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
              */
             secret?: string;
@@ -1951,7 +1951,7 @@ export interface components {
             /** @description Passed over, so that an answer can be sent back with one field changed. */
             readonly rotation?: unknown;
             /**
-             * @description A secret of one's own: with a new address, or together with `rotateSecret`.
+             * @description A secret of one's own, as a webhook's: with a new address, or together with `rotateSecret`.
              * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
              */
             secret?: string;
@@ -2113,8 +2113,14 @@ export interface components {
         /** @description An event and what became of it. */
         Trace: {
             event: components["schemas"]["TaskEvent"];
-            /** @description One for each webhook that the group has or had, newest first. */
+            /** @description One for each webhook that the group has or had, newest first; 1,000 at most. */
             items: components["schemas"]["TraceItem"][];
+            /**
+             * Format: int64
+             * @description How many older webhooks are left out.
+             * @example 0
+             */
+            itemsLeftOut: number;
         };
         /** @description One webhook in a trace. */
         TraceItem: {
@@ -2281,8 +2287,8 @@ export interface components {
             /** @description Passed over, so that an answer can be sent back with one field changed. */
             readonly rotation?: unknown;
             /**
-             * @description A secret of one's own; with a `whsec_` in front it goes on with base64. Left out: one is made. In a change only
-             *     together with `rotateSecret`.
+             * @description A secret of one's own, with at least 6 different characters; with a `whsec_` in front it goes on with base64. Left out:
+             *     one is made. In a change only together with `rotateSecret`.
              * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
              */
             secret?: string;
@@ -5052,7 +5058,8 @@ export interface operations {
                      *           "webhookId": "65a0000000000000000000b2",
                      *           "webhookName": "Our chat"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "itemsLeftOut": 0
                      *     }
                      */
                     "application/json": components["schemas"]["Trace"];
@@ -8065,7 +8072,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A call with this `Idempotency-Key` is under way */
+            /** @description A test of this webhook is under way; or a call with this `Idempotency-Key` is under way */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8073,7 +8080,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "A call with this `Idempotency-Key` is under way",
+                     *       "detail": "A test of this webhook is under way; or a call with this `Idempotency-Key` is under way",
                      *       "status": 409,
                      *       "title": "Conflict",
                      *       "type": "urn:taskwire:problem:conflict"
@@ -8139,9 +8146,11 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            /** @description More than 10 tests and checks of this group in a minute, or more calls than this user may make */
             429: {
                 headers: {
+                    /** @description In seconds */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8285,7 +8294,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A call with this `Idempotency-Key` is under way */
+            /** @description A test of this webhook is under way; or a call with this `Idempotency-Key` is under way */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8293,7 +8302,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "A call with this `Idempotency-Key` is under way",
+                     *       "detail": "A test of this webhook is under way; or a call with this `Idempotency-Key` is under way",
                      *       "status": 409,
                      *       "title": "Conflict",
                      *       "type": "urn:taskwire:problem:conflict"
@@ -8325,9 +8334,11 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description More calls than this user may make; `Retry-After` says how long to wait */
+            /** @description More than 10 tests and checks of this group in a minute, or more calls than this user may make */
             429: {
                 headers: {
+                    /** @description In seconds */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {

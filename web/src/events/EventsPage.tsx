@@ -144,7 +144,7 @@ function Traced({ eventId, listed }: { eventId: string; listed: TaskEvent | unde
       {event ? <Facts event={event} /> : null}
       <Text fw={600}>{t("events.trace")}</Text>
       <Loaded of={trace} rows={3}>
-        {({ items }) =>
+        {({ items, itemsLeftOut }) =>
           items.length === 0 ? (
             <Text size="sm" c="dimmed">
               {t("events.noWebhook")}
@@ -154,6 +154,11 @@ function Traced({ eventId, listed }: { eventId: string; listed: TaskEvent | unde
               {items.map((item) => (
                 <TraceRow key={item.webhookId} item={item} eventId={eventId} />
               ))}
+              {itemsLeftOut > 0 ? (
+                <Text size="sm" c="dimmed">
+                  {t("events.leftOut", { count: itemsLeftOut })}
+                </Text>
+              ) : null}
             </div>
           )
         }

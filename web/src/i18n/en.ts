@@ -215,6 +215,8 @@ const en = {
       headerValue: "ASCII only, no space at either end.",
       manyHeaders: "At most 20 headers.",
       secretLength: "From 16 to 256 characters.",
+      secretPlain: "Letters, digits and signs of ASCII, no space at either end.",
+      secretSame: "At least 6 different characters.",
       secretBase64: "Behind whsec_ there must be base64.",
     },
   },
@@ -400,6 +402,8 @@ const en = {
     muted: "Muted",
     trace: "What became of it",
     noWebhook: "This group has no webhook, so nobody was told.",
+    leftOut_one: "One older webhook is left out.",
+    leftOut_other: "{{count}} older webhooks are left out.",
     toDelivery: "Show the delivery",
     outcome: { "not-sent": "Not sent", expired: "No longer kept" },
     reason: {

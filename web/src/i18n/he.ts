@@ -212,6 +212,8 @@ const he: typeof en = {
       headerValue: "ASCII בלבד, בלי רווח בקצוות.",
       manyHeaders: "לכל היותר 20 כותרות.",
       secretLength: "מ‑16 עד 256 תווים.",
+      secretPlain: "אותיות, ספרות וסימנים של ASCII, בלי רווח בקצוות.",
+      secretSame: "לפחות 6 תווים שונים.",
       secretBase64: "אחרי whsec_ חייב לבוא base64.",
     },
   },
@@ -394,6 +396,8 @@ const he: typeof en = {
     muted: "הושתק",
     trace: "מה עלה בגורלו",
     noWebhook: "לקבוצה אין Webhook, ולכן לא סופר לאיש.",
+    leftOut_one: "Webhook ישן אחד אינו מוצג.",
+    leftOut_other: "{{count}} Webhooks ישנים אינם מוצגים.",
     toDelivery: "הצגת המסירה",
     outcome: { "not-sent": "לא נשלח", expired: "אינו נשמר עוד" },
     reason: {

@@ -1,6 +1,7 @@
 //! The body of `PUT`: what is read, what is checked, what it makes of an integration.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use secrecy::SecretString;
@@ -10,6 +11,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
 use super::answer::READ_ONLY;
+use crate::config::{NetworkError, read_network};
 use crate::http::App;
 use crate::http::body::given;
 use crate::http::error::{ApiError, ApiResult, FieldError};
@@ -31,7 +33,7 @@ pub(super) struct Input {
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, example = json!(["tasks:write"]))]
     scopes: Option<Vec<Scope>>,
-    /// Networks in CIDR form, or addresses; empty: from everywhere.
+    /// Networks in CIDR form (without bits behind the mask), or addresses; empty: from everywhere.
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, max_items = 100, example = json!(["203.0.113.0/24", "2001:db8::/32"]))]
     ip_allowlist: Option<Vec<String>>,
@@ -43,9 +45,15 @@ pub(super) struct Input {
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, example = "65a0000000000000000000d4")]
     user_id: Option<String>,
-    /// A secret of one's own: with the first `PUT`, or together with `rotateSecret`.
+    /// A secret of one's own, as a webhook's: with the first `PUT`, or together with `rotateSecret`.
     #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, min_length = 16, max_length = 256, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    #[schema(
+        nullable = false,
+        min_length = 16,
+        max_length = 256,
+        pattern = "^[!-~][ -~]*[!-~]$",
+        example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    )]
     secret: Option<String>,
     /// Begins a rotation: a new secret, and the present one is taken too until it is finalized.
     #[serde(default, deserialize_with = "given")]
@@ -116,11 +124,12 @@ impl Input {
         let mut networks = Vec::new();
         for (at, text) in texts.iter().enumerate().take(NETWORKS_MAX) {
             match network(text) {
-                Some(network) => networks.push(network),
-                None => fault(
+                Ok(network) => networks.push(network),
+                Err(NetworkError::NoCidr) => fault(
                     &format!("ipAllowlist[{at}]"),
                     "must be a network in CIDR form, such as 203.0.113.0/24 or 2001:db8::/32".to_owned(),
                 ),
+                Err(why) => fault(&format!("ipAllowlist[{at}]"), why.to_string()),
             }
         }
         let rate = self.rate_limit_per_minute.map(|rate| i32::try_from(rate).unwrap_or(0));
@@ -154,11 +163,9 @@ impl Input {
     }
 }
 
-/// A network, or one address; of an address the bits behind the mask count for nothing.
-fn network(text: &str) -> Option<IpNet> {
-    let network: IpNet =
-        text.parse().ok().or_else(|| text.parse().ok().map(|address: std::net::IpAddr| address.into()))?;
-    Some(network.trunc())
+/// A network, or one address.
+fn network(text: &str) -> Result<IpNet, NetworkError> {
+    text.parse::<IpAddr>().map_or_else(|_| read_network(text), |address| Ok(address.to_canonical().into()))
 }
 
 impl Checked {
