@@ -8,27 +8,28 @@ pub enum NetworkError {
     /// Something else.
     #[error("is no CIDR")]
     NoCidr,
-    /// An address with a mask that cuts it: what was meant is a guess, and taking the wrong one lets others in.
-    #[error("has bits behind its mask: {network} is the network, {address} the one address")]
-    HostBits {
+    /// An address whose mask leaves nothing of it: that one was meant, hardly everywhere.
+    #[error("would mean everywhere: write {one} for the one address, {everywhere} for all")]
+    Everywhere {
+        /// The address.
+        one: IpNet,
         /// What the mask leaves.
-        network: IpNet,
-        /// What stands in front of it.
-        address: IpNet,
+        everywhere: IpNet,
     },
 }
 
-/// Reads a network in CIDR form. One of IPv4-mapped IPv6 is that of IPv4: so are addresses, before they are compared.
+/// Reads a network in CIDR form; bits behind the mask count for nothing. One of IPv4-mapped IPv6 is that of IPv4: so are
+/// addresses, before they are compared.
 ///
 /// # Errors
 /// [`NetworkError`].
 pub fn read_network(text: &str) -> Result<IpNet, NetworkError> {
     let network = unmapped(text.parse().map_err(|_| NetworkError::NoCidr)?);
-    if network.addr() == network.network() {
-        Ok(network)
-    } else {
-        Err(NetworkError::HostBits { network: network.trunc(), address: network.addr().into() })
+    let everywhere = network.trunc();
+    if network.prefix_len() == 0 && network.addr() != everywhere.addr() {
+        return Err(NetworkError::Everywhere { one: network.addr().into(), everywhere });
     }
+    Ok(everywhere)
 }
 
 fn unmapped(network: IpNet) -> IpNet {
@@ -55,10 +56,8 @@ mod tests {
             ("::ffff:0:0/96", "0.0.0.0/0"),
             // Wider than what is mapped, or not mapped at all.
             ("::/0", "::/0"),
-            (
-                "::ffff:0:0/95",
-                "has bits behind its mask: ::fffe:0:0/95 is the network, ::ffff:0.0.0.0/128 the one address",
-            ),
+            ("::ffff:0:0/95", "::fffe:0:0/95"),
+            ("10.1.2.3/8", "10.0.0.0/8"),
             ("2001:db8::/32", "2001:db8::/32"),
         ] {
             assert_eq!(read(text), network, "{text}");
@@ -66,11 +65,10 @@ mod tests {
     }
 
     #[test]
-    fn bits_behind_the_mask_are_refused_and_what_was_meant_is_named() {
+    fn an_address_that_would_mean_everywhere_is_refused_and_what_was_meant_is_named() {
         let refused = read("127.0.0.5/0");
-        assert_eq!(refused, "has bits behind its mask: 0.0.0.0/0 is the network, 127.0.0.5/32 the one address");
-        assert!(read("::ffff:10.1.2.3/104").contains("10.0.0.0/8"));
-        assert!(read("2001:db8::1/32").contains("2001:db8::/32"));
+        assert_eq!(refused, "would mean everywhere: write 127.0.0.5/32 for the one address, 0.0.0.0/0 for all");
+        assert!(read("2001:db8::1/0").contains("2001:db8::1/128"));
         for bad in ["", "10.0.0.0", "10.0.0.0/33", "localhost", "10.0.0.0/8 "] {
             assert_eq!(read(bad), "is no CIDR", "{bad:?}");
         }

@@ -302,9 +302,8 @@ mod tests {
     fn a_network_that_would_mean_another_than_it_says_is_refused() {
         let networks = |text| Source::from_pairs(&[("trusted_proxies", text)]).unwrap().networks("trusted_proxies");
         assert_eq!(networks("::ffff:10.0.0.0/104, fd00::/8").unwrap()[0], "10.0.0.0/8".parse::<IpNet>().unwrap());
-        let refused = networks("10.0.0.7/8").unwrap_err().to_string();
-        assert!(refused.starts_with("TASKWIRE_TRUSTED_PROXIES is wrong (\"10.0.0.7/8\" has bits behind"), "{refused}");
-        assert!(refused.contains("10.0.0.0/8 is the network"), "{refused}");
+        let refused = networks("10.0.0.7/0").unwrap_err().to_string();
+        assert!(refused.starts_with("TASKWIRE_TRUSTED_PROXIES is wrong (\"10.0.0.7/0\" would mean every"), "{refused}");
     }
 
     #[test]

@@ -206,7 +206,7 @@ async fn begin<'a>(app: &'a App, caller: &Caller, webhook: &Webhook, action: Aud
         (status = 409, description = "A test of this webhook is under way"),
         (
             status = 429,
-            description = "More than 10 tests and checks of this group in a minute, or more calls than this user may make",
+            description = "More than 30 tests and checks of this group in a minute, or more calls than this user may make",
             headers(("Retry-After" = u64, description = "In seconds")),
         ),
     ),
@@ -266,7 +266,7 @@ fn unknown_type(name: &str) -> ApiError {
         (status = 409, description = "A test of this webhook is under way"),
         (
             status = 429,
-            description = "More than 10 tests and checks of this group in a minute, or more calls than this user may make",
+            description = "More than 30 tests and checks of this group in a minute, or more calls than this user may make",
             headers(("Retry-After" = u64, description = "In seconds")),
         ),
     ),

@@ -94,7 +94,7 @@ struct SettingsInput {
         nullable = false,
         min_length = 16,
         max_length = 256,
-        pattern = "^[!-~][ -~]*[!-~]$",
+        pattern = r"^[^\x00-\x20\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\x9f])?$",
         example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     )]
     secret: Option<String>,

@@ -11,7 +11,7 @@ use super::limits::PerMinute;
 use crate::model::Webhook;
 
 /// How many tests and checks a minute a group may make, in each process.
-pub(super) const TESTS_PER_MINUTE: u32 = 10;
+pub(super) const TESTS_PER_MINUTE: u32 = 30;
 
 /// One test at a time of each webhook, and [`TESTS_PER_MINUTE`] of each group.
 pub struct TestTurns {

@@ -36,7 +36,6 @@ async fn a_field_that_is_unknown_or_wrong_is_a_422_that_names_it() {
         ("ordering", "ordering", json!("sometimes")),
         ("secret", "secret", json!("short")),
         ("secret", "secret", json!(" ".repeat(16))),
-        ("secret", "secret", json!("aaaaaaaaaaaaaaaa")),
         ("headers.X_Signature", "headers", json!({"X_Signature": "x"})),
         ("headers.Accept_Encoding", "headers", json!({"Accept_Encoding": "x"})),
         ("targetUrl", "targetUrl", json!("https://e.com\\@127.0.0.1/")),

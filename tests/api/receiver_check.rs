@@ -86,32 +86,42 @@ async fn a_check_tells_what_a_receiver_wrongly_accepts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_tests_a_minute_are_made_for_a_group_and_each_is_in_the_audit() {
+async fn tests_of_a_group_are_limited_by_the_minute_and_each_is_in_the_audit() {
     let api = Api::start_with_local_targets(&[]).await;
     let receiver = Receiver::start().await.unwrap();
     let path = webhook(&api, &receiver.url("/hook")).await;
     let (test, check) = (format!("{path}/test"), format!("{path}/verify-receiver"));
-    for _ in 0..9 {
+    for _ in 0..4 {
         api.admin("POST", &test, Some(&json!({}))).await.expect(200);
     }
     // What is refused counts for nothing.
     assert_eq!(api.admin("POST", &test, Some(&json!({"eventType": "x"}))).await.faulty_fields(), ["eventType"]);
     assert_eq!(api.ask(api.admin_b, "POST", &check, None).await.status, 404);
     api.admin("POST", &check, None).await.expect(200);
+    assert_eq!(receiver.received().len(), 8);
+    let audit = api.admin("GET", &format!("/api/integrations/audit?groupId={}", api.group_a), None).await.expect(200);
+    let entries = audit["items"].as_array().unwrap();
+    let actions: Vec<_> = entries.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(
+        actions[..5],
+        ["webhook.verified", "webhook.tested", "webhook.tested", "webhook.tested", "webhook.tested"]
+    );
+    assert_eq!(actions.len(), 6);
+    assert!(entries.iter().all(|entry| entry["actorId"] == api.admin_a.to_hex() && entry["sequence"].is_i64()));
+    assert!(path.ends_with(entries[0]["webhookId"].as_str().unwrap()) && !audit.to_string().contains(SECRET));
+    // The rest of what a minute has, and what has come to it meanwhile.
+    let mut more = 0;
+    while api.admin("POST", &test, Some(&json!({}))).await.status == 200 {
+        more += 1;
+        assert!(more < 200, "there is no limit");
+    }
+    assert!(more >= 25, "{more}");
     for (path, body) in [(&test, Some(json!({}))), (&check, None)] {
         let refused = api.admin("POST", path, body.as_ref()).await;
         let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
         assert!((1..=60).contains(&wait), "{wait}");
-        assert!(refused.expect(429)["detail"].as_str().unwrap().contains("10 tests"));
+        assert!(refused.expect(429)["detail"].as_str().unwrap().contains("30 tests"));
     }
-    assert_eq!(receiver.received().len(), 13);
-    let audit = api.admin("GET", &format!("/api/integrations/audit?groupId={}", api.group_a), None).await.expect(200);
-    let entries = audit["items"].as_array().unwrap();
-    let actions: Vec<_> = entries.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
-    assert_eq!((actions.len(), actions[0], actions[9]), (11, "webhook.verified", "webhook.tested"));
-    assert!(actions[1..10].iter().all(|action| *action == "webhook.tested"));
-    assert!(entries.iter().all(|entry| entry["actorId"] == api.admin_a.to_hex() && entry["sequence"].is_i64()));
-    assert!(path.ends_with(entries[0]["webhookId"].as_str().unwrap()) && !audit.to_string().contains(SECRET));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,13 +70,9 @@ fn every_value_out_of_its_range_is_named() {
         ("secret", json!({"secret": "fifteen chars.."})),
         ("secret", json!({"secret": "x".repeat(257)})),
         ("secret", json!({"secret": "whsec_not base64 at all"})),
-        ("secret", json!({"secret": "whsec_AAAAAAAAAAAAAAAA"})),
-        ("secret", json!({"secret": "aaaaabbbbbcccccdddddeeeee"})),
         ("secret", json!({"secret": " sixteen chars ok"})),
         ("secret", json!({"secret": "sixteen chars ok\n"})),
         ("secret", json!({"secret": "sixteen\u{0}chars ok"})),
-        ("secret", json!({"secret": "sixteen\u{202e}chars ok"})),
-        ("secret", json!({"secret": "sechzehn Zeichen für einen"})),
         ("headers.Host", json!({"headers": {"Host": "x"}})),
         ("rotateSecret", json!({"rotateSecret": true})),
     ] {
@@ -91,7 +87,7 @@ fn the_ends_of_every_range_are_taken() {
     for body in [
         json!({"name": "é".repeat(200), "retryPolicy": {"maxAttempts": 1, "backoffSeconds": 86_400}}),
         json!({"retryPolicy": {"maxAttempts": 20, "backoffSeconds": 1}, "timeoutSeconds": 30}),
-        json!({"timeoutSeconds": 1, "rateLimitPerSecond": 1000, "secret": "abcdef98".repeat(32)}),
+        json!({"timeoutSeconds": 1, "rateLimitPerSecond": 1000, "secret": "ü".repeat(256)}),
         json!({"rateLimitPerSecond": null, "secret": "sixteen chars ok"}),
     ] {
         assert!(input(&body).check_new(Some(group()), &TargetPolicy::default()).is_ok(), "{body}");

@@ -33,7 +33,7 @@ pub(super) struct Input {
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, example = json!(["tasks:write"]))]
     scopes: Option<Vec<Scope>>,
-    /// Networks in CIDR form (without bits behind the mask), or addresses; empty: from everywhere.
+    /// Networks in CIDR form, or addresses; empty: from everywhere.
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, max_items = 100, example = json!(["203.0.113.0/24", "2001:db8::/32"]))]
     ip_allowlist: Option<Vec<String>>,
@@ -51,7 +51,7 @@ pub(super) struct Input {
         nullable = false,
         min_length = 16,
         max_length = 256,
-        pattern = "^[!-~][ -~]*[!-~]$",
+        pattern = r"^[^\x00-\x20\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\x9f])?$",
         example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     )]
     secret: Option<String>,
