@@ -145,6 +145,8 @@ impl Entry {
     }
 }
 
+/// Looks whether the user administers the group of a kept answer still.
+///
 /// # Errors
 /// What the handler says to someone who does not administer the group: 404 where a path names something of it, else 403.
 async fn check_still_theirs(app: &App, user: &DocId, parts: &Parts, answer: &KeptAnswer) -> ApiResult<()> {
