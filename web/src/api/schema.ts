@@ -1023,7 +1023,7 @@ export interface components {
             /** @description Passed over, so that an answer can be sent back with one field changed. */
             readonly id?: unknown;
             /**
-             * @description Networks in CIDR form (without bits behind the mask), or addresses; empty: from everywhere.
+             * @description Networks in CIDR form, or addresses; empty: from everywhere.
              * @example [
              *       "203.0.113.0/24",
              *       "2001:db8::/32"
@@ -1330,7 +1330,7 @@ export interface components {
             /** @description When a failing delivery is tried again, and how often. */
             retryPolicy?: components["schemas"]["RetryInput"];
             /**
-             * @description A secret of one's own, with at least 6 different characters; with a `whsec_` in front it goes on with base64. Left out:
+             * @description A secret of one's own; with a `whsec_` in front it goes on with base64. Left out:
              *     one is made. In a change only together with `rotateSecret`.
              * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
              */
@@ -2287,7 +2287,7 @@ export interface components {
             /** @description Passed over, so that an answer can be sent back with one field changed. */
             readonly rotation?: unknown;
             /**
-             * @description A secret of one's own, with at least 6 different characters; with a `whsec_` in front it goes on with base64. Left out:
+             * @description A secret of one's own; with a `whsec_` in front it goes on with base64. Left out:
              *     one is made. In a change only together with `rotateSecret`.
              * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
              */
@@ -8146,7 +8146,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description More than 10 tests and checks of this group in a minute, or more calls than this user may make */
+            /** @description More than 30 tests and checks of this group in a minute, or more calls than this user may make */
             429: {
                 headers: {
                     /** @description In seconds */
@@ -8334,7 +8334,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description More than 10 tests and checks of this group in a minute, or more calls than this user may make */
+            /** @description More than 30 tests and checks of this group in a minute, or more calls than this user may make */
             429: {
                 headers: {
                     /** @description In seconds */
