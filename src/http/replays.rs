@@ -23,6 +23,9 @@ use crate::model::{
 use crate::store::replays::{self, Count, Started};
 use crate::store::webhooks::Deleted;
 
+/// How many kinds of events may be named.
+const KINDS_MAX: usize = 100;
+
 /// What a bulk replay takes.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -183,8 +186,12 @@ impl Reader {
     }
 
     fn kinds(&mut self, names: Option<Vec<String>>) -> Vec<EventKind> {
+        let names = names.unwrap_or_default();
+        if names.len() > KINDS_MAX {
+            self.fault("eventTypes", format!("must have at most {KINDS_MAX} entries"));
+        }
         let mut kinds = Vec::new();
-        for (at, name) in names.unwrap_or_default().into_iter().enumerate().take(100) {
+        for (at, name) in names.into_iter().enumerate().take(KINDS_MAX) {
             match EventKind::from_name(&name) {
                 Some(kind) if !kinds.contains(&kind) => kinds.push(kind),
                 Some(_) => {}

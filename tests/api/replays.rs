@@ -109,6 +109,7 @@ async fn what_is_wrong_with_a_selection_is_named() {
             json!({"eventTypes": ["task.completed", "x"], "since": "yesterday"}),
             vec!["since", "eventTypes[1]"],
         ),
+        ("replay", json!({"eventTypes": vec!["task.created"; 101]}), vec!["eventTypes"]),
         ("replay", json!({"since": late}), vec!["since"]),
         ("replay", json!({"colour": 1}), vec!["colour"]),
         ("replay", json!({"dryRun": "yes"}), vec!["dryRun"]),
