@@ -69,13 +69,15 @@ export function useLiveList<T>({ key, fetchPage, idOf, isOpen, every = 3_000 }: 
     return { count, isAll: end === -1 && newest.data?.nextCursor != null };
   }, [shown, newest.data, idOf]);
 
+  // Whether the newest were looked at after the list was.
+  const isLater = newest.dataUpdatedAt >= list.dataUpdatedAt;
   // Rows that no longer fit the filter keep their places too, until the list is asked for anew.
   const gone = useMemo(() => {
-    if (!newest.data || newest.dataUpdatedAt < list.dataUpdatedAt) return 0;
+    if (!newest.data || !isLater) return 0;
     const isWhole = newest.data.nextCursor === null;
     const end = isWhole ? shown.length : shown.findLastIndex((row) => fresh.has(idOf(row)));
     return shown.slice(0, Math.max(0, end)).filter((row) => !fresh.has(idOf(row))).length;
-  }, [shown, fresh, newest.data, newest.dataUpdatedAt, list.dataUpdatedAt, idOf]);
+  }, [shown, fresh, newest.data, isLater, idOf]);
 
   // They are here already: nothing is asked again, and the rows do not give way to a wait.
   const showNews = () => {
@@ -83,8 +85,9 @@ export function useLiveList<T>({ key, fetchPage, idOf, isOpen, every = 3_000 }: 
     const begun: InfiniteData<Page<T>> = { pages: [newest.data], pageParams: [undefined] };
     client.setQueryData(listKey, begun);
   };
-  // Where nothing stands yet, nothing can jump.
-  const first = shown.length === 0 && news.count > 0;
+  // Where nothing stands yet, nothing can jump. What was looked at before the list was would bring
+  // rows back that it has just lost.
+  const first = shown.length === 0 && news.count > 0 && isLater;
   // biome-ignore lint/correctness/useExhaustiveDependencies: once for each time that the first rows come
   useEffect(() => {
     if (first) showNews();
