@@ -2,7 +2,8 @@
 //!
 //! Rows come in two ways. The `feed` claims due rows from the queue in the database; the recorder of this process hands
 //! over what it has just committed under a lease of ours ([`DispatchHandle::reserve`], [`DispatchHandle::lease`],
-//! [`DispatchHandle::hand_over`]); one that keeps an order waits in its task's `chain` first. Either way a row stands in its webhook's `lane` until the `board` gives it its turn;
+//! [`DispatchHandle::hand_over`]); one that keeps an order waits in its task's `chain` first. Either way a row stands in its
+//! webhook's `lane` until the `board` gives it its turn;
 //! the `engine` then asks the `view` whether its webhook may still be sent to, makes one attempt, and leaves the outcome
 //! to the `writer`, which writes outcomes in groups. `shares` agrees with other processes on parts of rate limits.
 //!

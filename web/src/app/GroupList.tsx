@@ -9,9 +9,17 @@ import { ShortId } from "../ui/Text";
 /** So many are seen at a glance. */
 const SEEN = 8;
 
-/** What a group is called: its name in its own direction of writing, or its id. */
-export const GroupName = ({ group }: { group: OwnGroup }) =>
-  group.name === null ? <ShortId id={group.id} /> : <bdi>{group.name}</bdi>;
+/** What a group is called: its name in its own direction of writing, with its id where others are called so too, or its id. */
+export const GroupName = ({ group, hasTwin }: { group: OwnGroup; hasTwin: boolean }) => (
+  <>
+    {group.name === null ? <ShortId id={group.id} /> : <bdi>{group.name}</bdi>}
+    {hasTwin ? (
+      <Text size="xs" c="dimmed" component="div">
+        <ShortId id={group.id} />
+      </Text>
+    ) : null}
+  </>
+);
 
 /** The ids of those whose name alone does not tell which they are. */
 export function alike(groups: OwnGroup[]): Set<string> {
@@ -41,12 +49,7 @@ export function GroupList({ groups }: { groups: OwnGroup[] }) {
         {found.map((group) => (
           <li key={group.id}>
             <Link to="." search={(before) => ({ ...before, group: group.id })}>
-              <GroupName group={group} />
-              {twins.has(group.id) ? (
-                <Text size="xs" c="dimmed" component="div">
-                  <ShortId id={group.id} />
-                </Text>
-              ) : null}
+              <GroupName group={group} hasTwin={twins.has(group.id)} />
             </Link>
           </li>
         ))}

@@ -1,4 +1,4 @@
-import { Box, Button, Menu, Modal, Text } from "@mantine/core";
+import { Box, Button, Menu, Modal } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useRouter } from "@tanstack/react-router";
 import { useT } from "../i18n";
@@ -71,12 +71,7 @@ function Choice({ children }: { children: React.ReactElement }) {
                 onClick={() => showGroup(router, group.id)}
                 style={{ overflowWrap: "anywhere" }}
               >
-                <GroupName group={group} />
-                {twins.has(group.id) ? (
-                  <Text size="xs" c="dimmed" component="div">
-                    <ShortId id={group.id} />
-                  </Text>
-                ) : null}
+                <GroupName group={group} hasTwin={twins.has(group.id)} />
               </Menu.Item>
             );
           })}
