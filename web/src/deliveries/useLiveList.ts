@@ -70,7 +70,7 @@ export function useLiveList<T>({ key, fetchPage, idOf, isOpen, every = 3_000 }: 
   }, [shown, newest.data, idOf]);
 
   // Whether the newest were looked at after the list was.
-  const isLater = newest.dataUpdatedAt >= list.dataUpdatedAt;
+  const isLater = newest.dataUpdatedAt > list.dataUpdatedAt;
   // Rows that no longer fit the filter keep their places too, until the list is asked for anew.
   const gone = useMemo(() => {
     if (!newest.data || !isLater) return 0;
