@@ -34,6 +34,9 @@ use documents::{Documents, Row, chunk_length};
 /// So many deliveries in one batch are a backlog.
 const BACKLOG: usize = 200;
 
+/// So many snapshots are replaced by updates.
+const FEW: usize = 8;
+
 /// How long a batch in a backlog waits for the dispatcher at most.
 const WORKED_OFF_IN: Duration = Duration::from_millis(100);
 
@@ -272,9 +275,14 @@ impl Recorder {
         Ok(())
     }
 
-    /// Puts snapshots whole, whether or not they stand: removed by id and inserted, as outcomes are: that costs the server
-    /// less than as many replacing updates.
+    /// Puts snapshots whole, whether or not they stand. Many are removed by id and inserted, as outcomes are: that costs the
+    /// server less than as many replacing updates. For a few, a round trip less counts for more.
     async fn replace_snapshots(&mut self, snapshots: &[RawDocumentBuf]) -> Result<(), RecordError> {
+        if snapshots.len() <= FEW {
+            let statements: Vec<_> = snapshots.iter().filter_map(documents::replace_statement).collect();
+            self.update(names::SNAPSHOTS, &statements).await?;
+            return Ok(());
+        }
         let mut rest = snapshots;
         while !rest.is_empty() {
             let (chunk, behind) = rest.split_at(chunk_length(rest));

@@ -25,6 +25,11 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
+    /// Whether the next row of its task may wait until it is written.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.of_chain || self.frees
+    }
+
     /// The task whose next row the claim may take once this is written.
     pub(crate) fn freed_task(&self) -> Option<(ObjectId, DocId)> {
         (self.frees && !self.of_chain).then(|| (self.row.webhook_id, self.row.task_id.clone()))

@@ -1,4 +1,6 @@
-//! Writes outcomes in groups: whatever came in while the last groups were being written is the next one.
+//! Writes outcomes in groups: whatever came in while the last groups were being written is the next one. The first after
+//! a silence is written at once; after it groups begin a moment apart, for each costs the server about the same, whatever
+//! its length. Only where a task's next row waits for an outcome, nothing waits.
 //!
 //! What stands in a parcel is inserted, and is a row from then on. One that was unpacked meanwhile refuses that by its `_id`,
 //! and is a row like any other.
@@ -19,6 +21,7 @@ use mongodb::options::Hint;
 use taskwire::model::{Delivery, DocId};
 use taskwire::store::{Store, names, parcels};
 use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +30,10 @@ use super::statement::Statement;
 
 /// Rows in one transaction.
 const GROUP: usize = 500;
+
+/// Groups begin so far apart, unless one is full: at a few hundred outcomes a second each would be written alone otherwise,
+/// at more than the cost of recording its event, and the writes of the service and the next events would wait for it.
+const APART: Duration = Duration::from_millis(25);
 
 /// Groups being written at once: while one waits for its majority, the server works on the other.
 const GROUPS: usize = 2;
@@ -106,6 +113,7 @@ impl Writer {
             abandon: self.abandon,
         };
         let (turns, under_way) = (Arc::new(Semaphore::new(GROUPS)), TaskTracker::new());
+        let mut next = Instant::now();
         loop {
             // The turn first: what comes in while it is waited for makes the group larger.
             let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
@@ -122,6 +130,8 @@ impl Writer {
                     continue;
                 }
             }
+            gather(&mut group, &mut self.statements, next, &self.finish).await;
+            next = Instant::now() + APART;
             let writer = writer.clone();
             under_way.spawn(async move {
                 writer.write(group).await;
@@ -130,6 +140,24 @@ impl Writer {
         }
         under_way.close();
         under_way.wait().await;
+    }
+}
+
+/// Adds what comes in until then; nothing more where an outcome is waited for, or the end is near.
+async fn gather(
+    group: &mut Vec<Statement>,
+    statements: &mut mpsc::Receiver<Statement>,
+    until: Instant,
+    finish: &CancellationToken,
+) {
+    while group.len() < GROUP && !group.iter().any(Statement::is_waited_for) {
+        let room = GROUP - group.len();
+        tokio::select! {
+            biased;
+            count = statements.recv_many(group, room) => if count == 0 { return },
+            () = finish.cancelled() => return,
+            () = tokio::time::sleep_until(until) => return,
+        }
     }
 }
 
@@ -275,4 +303,45 @@ fn removal(group: &[Statement]) -> RawDocumentBuf {
         deletes.push(rawdoc! { "q": { "_id": { "$in": ids }, "lease": token }, "limit": 0, "hint": { "_id": 1 } });
     }
     rawdoc! { "delete": names::DELIVERIES, "deletes": deletes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job::tests::job;
+    use super::super::statement::released;
+    use super::*;
+
+    fn statement(of_chain: bool) -> Statement {
+        let mut held = job(ObjectId::new());
+        held.of_chain = of_chain;
+        released(held, bson::DateTime::from_millis(0))
+    }
+
+    /// How many are in a group that begins with the first, where two more are there.
+    async fn gathered(first: Statement, until: Instant) -> usize {
+        let (sender, mut statements) = mpsc::channel(2);
+        assert!(sender.try_send(statement(false)).is_ok() && sender.try_send(statement(false)).is_ok());
+        drop(sender);
+        let mut group = vec![first];
+        gather(&mut group, &mut statements, until, &CancellationToken::new()).await;
+        group.len()
+    }
+
+    #[tokio::test]
+    async fn a_group_takes_in_what_comes_unless_its_first_is_waited_for() {
+        let later = Instant::now() + Duration::from_secs(3600);
+        assert_eq!(gathered(statement(false), later).await, 3);
+        assert_eq!(gathered(statement(true), later).await, 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_more_is_waited_for_after_its_time_or_at_the_end() {
+        let (_open, mut statements) = mpsc::channel(1);
+        let (mut group, now) = (vec![statement(false)], Instant::now());
+        gather(&mut group, &mut statements, now, &CancellationToken::new()).await;
+        let finish = CancellationToken::new();
+        finish.cancel();
+        gather(&mut group, &mut statements, now + Duration::from_secs(3600), &finish).await;
+        assert_eq!(group.len(), 1);
+    }
 }
