@@ -24,6 +24,7 @@ pub mod page;
 pub mod query;
 mod receiver_check;
 mod replays;
+mod rotation;
 mod settings;
 mod stats;
 mod task_events;

@@ -1,6 +1,7 @@
 //! The documents Taskwire keeps, as types. Field names are the stored names.
 
 pub mod audit;
+pub mod dates;
 pub mod delivery;
 pub mod ids;
 pub mod inbound;

@@ -2,7 +2,8 @@
 //!
 //! Documents are gone through by id, in batches. Each write is guarded by the sealed text that was read, and one that is
 //! sealed with the first key already is passed over: so it may be stopped at any time and begun again, beside running
-//! programs. Documents are replaced as a whole, because the change stream brings configurations only so.
+//! programs. Documents are replaced as a whole, because the change stream brings configurations only so. Each gets a new
+//! revision: who has read it before and writes it back afterwards, with the old seals, must find that it has changed.
 
 use bson::{Bson, Document, doc};
 use futures::TryStreamExt;
@@ -19,7 +20,7 @@ const ROUNDS: u32 = 5;
 /// Where sealed texts stand. Each is sealed for `collection/id/field`.
 const PLACES: [(&str, &[&str]); 3] = [
     (names::WEBHOOKS, &["secret.current", "secret.previous", "headers"]),
-    ("inboundIntegrations", &["secret.current", "secret.previous"]),
+    (names::INBOUND, &["secret.current", "secret.previous"]),
     (names::IDEMPOTENCY, &["answer.body"]),
 ];
 
@@ -150,6 +151,9 @@ fn reseal(
         if let Some(value) = document.get(version) {
             guard.insert(version, value.clone());
         }
+    }
+    if let Some(Bson::Int64(revision)) = document.get_mut("revision") {
+        *revision += 1;
     }
     let sealed_anew = fields.iter().any(|field| guard.contains_key(field));
     Ok(sealed_anew.then_some((guard, document)))

@@ -33,7 +33,7 @@ pub use failure::{describe, describe_document, without_values};
 pub use indexes::ensure_indexes;
 pub use layout::{LayoutError, prepare};
 pub(crate) use transaction::is_conflict;
-pub use transaction::{Verdict, in_transaction};
+pub use transaction::{DUPLICATE_KEY, Verdict, in_transaction, is_duplicate};
 
 /// Names of Taskwire's own collections.
 pub mod names {

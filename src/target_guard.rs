@@ -18,7 +18,7 @@ pub const MAX_URL_LENGTH: usize = 2048;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// Longer than [`MAX_URL_LENGTH`].
-    #[error("longer than 2048 characters")]
+    #[error("must have at most {MAX_URL_LENGTH} bytes")]
     TooLong,
     /// Not an absolute URL.
     #[error("not a URL: {0}")]

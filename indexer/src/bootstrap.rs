@@ -28,7 +28,7 @@ use crate::checkpoint::{Checkpoint, WATCHER};
 use crate::fan_out::Versions;
 use crate::gap::{Reason, Wanted};
 use crate::lag::cluster_time;
-use crate::record::{RecordError, replace_statement};
+use crate::record::{RecordError, chunk_length, replace_statement};
 use crate::scan::{self, Query, Range};
 use reader::Taken;
 
@@ -272,14 +272,18 @@ pub(crate) fn progress_gauges(scan: &'static str, done: i64, total: i64) {
     metrics::gauge!("taskwire_scan_tasks_expected", "scan" => scan).set(total);
 }
 
-/// Commands that put whole documents by `_id`, a thousand each.
+/// Commands that put whole documents by `_id`, each as many as it may hold.
 fn put(collection: &str, documents: &[RawDocumentBuf]) -> Vec<RawDocumentBuf> {
-    let chunks = documents.chunks(1000).map(|chunk| {
+    let statements: Vec<RawDocumentBuf> = documents.iter().filter_map(replace_statement).collect();
+    let (mut commands, mut rest) = (Vec::new(), &statements[..]);
+    while !rest.is_empty() {
+        let (chunk, behind) = rest.split_at(chunk_length(rest));
         let mut updates = RawArrayBuf::new();
-        chunk.iter().filter_map(replace_statement).for_each(|one| updates.push(one));
-        rawdoc! { "update": collection, "updates": updates }
-    });
-    chunks.collect()
+        chunk.iter().for_each(|one| updates.push(one.clone()));
+        commands.push(rawdoc! { "update": collection, "updates": updates });
+        rest = behind;
+    }
+    commands
 }
 
 fn raw_version(version: &Version) -> Result<RawDocumentBuf, bson::error::Error> {

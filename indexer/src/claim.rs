@@ -163,8 +163,8 @@ pub async fn bodies<'a>(
     Ok(bodies)
 }
 
-/// Ends up to [`CLAIM_MOST`] open rows of a deleted webhook that nobody holds; they are kept until `expire_at`. Returns how many of each kind were ended;
-/// none: nothing is left but what is held.
+/// Ends up to [`CLAIM_MOST`] open rows of a deleted webhook that nobody holds; they are kept until `expire_at`. Returns how
+/// many of each kind were ended; no kinds: nothing is left but what is held.
 ///
 /// # Errors
 /// The driver's error.
@@ -194,16 +194,19 @@ pub async fn end_deleted(
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<&str> = found.iter().map(|row| row.id.as_str()).collect();
+    let mut by_kind: HashMap<EventKind, Vec<String>> = HashMap::new();
+    for row in found {
+        by_kind.entry(row.event_type).or_default().push(row.id);
+    }
     let end = doc! {
         "$set": { "status": "dead-letter", "errorMessage": "deleted", "expireAt": expire_at },
         "$unset": { "due": "", "lease": "", "ordered": "", "nextAttemptAt": "" },
     };
-    let filter = doc! { "_id": { "$in": ids }, "due": { "$exists": true }, "$or": unheld() };
-    rows.update_many(filter, end).await?;
-    let mut counts: HashMap<EventKind, u64> = HashMap::new();
-    for row in found {
-        *counts.entry(row.event_type).or_default() += 1;
+    // One command for each kind: what other processes ended meanwhile is theirs to count.
+    let mut counts = Vec::new();
+    for (kind, ids) in by_kind {
+        let filter = doc! { "_id": { "$in": ids }, "due": { "$exists": true }, "$or": unheld() };
+        counts.push((kind, rows.update_many(filter, end.clone()).await?.modified_count));
     }
-    Ok(counts.into_iter().collect())
+    Ok(counts)
 }

@@ -41,6 +41,7 @@ use bson::{DateTime, oid::ObjectId};
 use futures::{StreamExt, stream};
 use taskwire::client::{ClientError, TargetClient};
 use taskwire::config::IndexerSettings;
+use taskwire::model::dates::later;
 use taskwire::model::{Delivery, DocId};
 use taskwire::store::{ServerClock, Store, describe};
 use taskwire::target::{Opener, Target};
@@ -208,9 +209,7 @@ impl DispatchHandle {
     /// A lease for rows that are about to be written.
     #[must_use]
     pub fn lease(&self) -> LeaseGrant {
-        let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
-        let until = DateTime::from_millis(self.engine.clock.now().timestamp_millis().saturating_add(lease));
-        LeaseGrant { token: new_token(), until }
+        LeaseGrant { token: new_token(), until: later(self.engine.clock.now(), LEASE) }
     }
 
     /// Takes over rows whose transaction is known to have committed. One that is not open under a lease is left to the claim.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
-use bson::{Bson, DateTime, Document, Timestamp, doc};
+use bson::{Bson, DateTime, Document, RawDocumentBuf, Timestamp, doc, rawdoc};
 use serde::{Deserialize, Serialize};
 use taskwire::model::EventKind;
+use taskwire::model::dates::later;
 use taskwire::store::{Store, names};
 
 /// Why the stream between two points was not read.
@@ -142,7 +144,7 @@ pub struct Gap {
 
 impl Gap {
     /// How long the record of a recovered gap is kept.
-    pub const KEPT_DAYS: i64 = 365;
+    pub const KEPT: Duration = Duration::from_secs(365 * 86_400);
 
     /// A gap that was just found.
     #[must_use]
@@ -209,15 +211,11 @@ impl Gap {
         store.collection(names::GAPS).find_one(doc! { "_id": id }).await
     }
 
-    /// Ends the record of a gap that was left open, once what followed `from` is recovered.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub async fn close_open(store: &Store, from: Timestamp, now: DateTime) -> mongodb::error::Result<()> {
-        let open = doc! { "_id": open_id(from), "state": "open" };
-        let closed = doc! { "$set": { "state": "recovered", "recoveredAt": now, "expireAt": kept_until(now) } };
-        store.collection::<Document>(names::GAPS).update_one(open, closed).await?;
-        Ok(())
+    /// The statement that ends the record of the same gap, had it been left open before it was recovered.
+    #[must_use]
+    pub fn close_open(&self, now: DateTime) -> RawDocumentBuf {
+        let set = rawdoc! { "state": "recovered", "recoveredAt": now, "expireAt": kept_until(now) };
+        rawdoc! { "q": { "_id": open_id(self.from), "state": "open" }, "u": { "$set": set } }
     }
 
     /// Keeps the record of a gap that is left as it is, once.
@@ -237,8 +235,7 @@ fn open_id(from: Timestamp) -> String {
 }
 
 fn kept_until(now: DateTime) -> DateTime {
-    let kept = Gap::KEPT_DAYS * 24 * 3600 * 1000;
-    DateTime::from_millis(now.timestamp_millis().saturating_add(kept))
+    later(now, Gap::KEPT)
 }
 
 impl fmt::Display for Gap {

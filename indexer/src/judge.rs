@@ -230,6 +230,12 @@ impl Judge {
     }
 
     /// Which change of this task at the present cluster time it is, readable or not.
+    /// The next change of `task` at `time` is the `n`th, as when the stream first told it.
+    pub fn count_from(&mut self, time: Timestamp, task: &DocId, n: u32) {
+        self.last_time = Some(time);
+        self.occurrences = HashMap::from([(task.clone(), n)]);
+    }
+
     fn occurrence(&mut self, task: &DocId) -> u32 {
         let next = self.occurrences.entry(task.clone()).or_default();
         *next += 1;

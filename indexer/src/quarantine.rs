@@ -75,7 +75,7 @@ pub fn put_aside(entry: &Quarantined, now: DateTime) -> RawDocumentBuf {
     let id = EventId::derive(entry.at, &entry.collection, &key, "quarantine");
     let mut document = rawdoc! {
         "collection": entry.collection.as_str(), "reason": entry.reason.as_str(),
-        "clusterTime": entry.at.timestamp(), "at": now, "status": EntryStatus::Aside.name(),
+        "clusterTime": entry.at.timestamp(), "n": i64::from(entry.at.n), "at": now, "status": EntryStatus::Aside.name(),
     };
     if let Ok(key) = RawBson::try_from(Bson::from(key)) {
         document.append(cstr!("documentKey"), key);

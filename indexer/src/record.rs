@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use backoff::backoff::Backoff;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use bson::{RawArrayBuf, RawDocumentBuf, doc, rawdoc};
-use mongodb::error::{Error, ErrorKind, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use mongodb::error::{Error, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::{ClientSession, Collection};
 use taskwire::mapping::Mapping;
 use taskwire::model::{Delivery, DeliveryId, EventId, StreamTime, TaskEvent};
 use taskwire::store::parcels::{self, NewParcel};
-use taskwire::store::{ServerClock, Store, describe_document, names, without_values};
+use taskwire::store::{ServerClock, Store, describe_document, is_duplicate, names, without_values};
 use taskwire::telemetry::{Readiness, StatusBoard};
 
 use crate::checkpoint::{Checkpoint, WATCHER};
@@ -28,8 +28,8 @@ use crate::gap::Gap;
 use crate::judge::Part;
 use crate::progress::Position;
 use crate::trouble::{Said, Trouble, describe};
-pub(crate) use documents::replace_statement;
-use documents::{Documents, Row, chunk_length};
+use documents::{Documents, Row};
+pub(crate) use documents::{chunk_length, replace_statement};
 
 /// So many deliveries in one batch are a backlog.
 const BACKLOG: usize = 200;
@@ -415,12 +415,4 @@ fn next(error: &RecordError) -> Next {
 
 fn is_in_doubt(error: &RecordError) -> bool {
     matches!(error, RecordError::Database(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT))
-}
-
-fn is_duplicate(error: &Error) -> bool {
-    match error.kind.as_ref() {
-        ErrorKind::InsertMany(failure) => failure.write_errors.iter().flatten().any(|error| error.code == 11000),
-        ErrorKind::Command(command) => command.code == 11000,
-        _ => false,
-    }
 }

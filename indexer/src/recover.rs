@@ -142,7 +142,6 @@ impl Recovery<'_> {
         self.recorder
             .record(&Batch { parts: Vec::new(), position: Some(position.clone()), gap: Some(gap.clone()) })
             .await?;
-        Gap::close_open(self.store, gap.from, self.clock.now()).await?;
         metrics::counter!("taskwire_gaps_recovered_total").increment(1);
         tracing::warn!(gap = gap.id, found = %gap, "the gap is recovered; the stream is read again from its end on");
         Ok(Some(position))

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bson::{DateTime, Document, doc};
 use mongodb::ClientSession;
 use mongodb::error::Result;
+use taskwire::model::dates::later;
 use taskwire::model::{Last, Replay, ReplayKind, ReplayState, Webhook};
 use taskwire::store::{ServerClock, Store, Verdict, describe, in_transaction, names, replays};
 use tokio_util::sync::CancellationToken;
@@ -84,7 +85,7 @@ impl Worker {
     async fn turn(&self, stop: &CancellationToken) -> Result<bool> {
         let token = format!("{:032x}", rand::random::<u128>());
         let now = self.clock.now();
-        let Some(mut replay) = replays::take(&self.store, &token, now, lease_from(now)).await? else {
+        let Some(mut replay) = replays::take(&self.store, &token, now, later(now, LEASE)).await? else {
             return Ok(false);
         };
         let mut done = Ok(());
@@ -166,7 +167,7 @@ async fn standing(store: &Store, session: &mut ClientSession, replay: &Replay) -
 
 fn progress(done: &Done, now: DateTime) -> Document {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let mut set = doc! { "leaseUntil": lease_from(now) };
+    let mut set = doc! { "leaseUntil": later(now, LEASE) };
     if let Some(last) = &done.last {
         set.insert("last", doc! { "at": last.at, "id": &last.id });
     }
@@ -200,8 +201,4 @@ async fn write(
     let ours = doc! { "_id": replay.id, "status": ReplayState::Running.name(), "lease": token };
     let records = store.collection::<Document>(names::REPLAYS);
     Ok(records.update_one(ours, update).session(session).await?.matched_count == 1)
-}
-
-fn lease_from(now: DateTime) -> DateTime {
-    DateTime::from_millis(now.timestamp_millis().saturating_add(i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX)))
 }

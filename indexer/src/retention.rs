@@ -15,6 +15,7 @@ use mongodb::error::Result;
 use mongodb::options::Hint;
 use serde::Deserialize;
 use taskwire::config::{EventRetention, Retention};
+use taskwire::model::dates::earlier;
 use taskwire::model::{DeliveryId, DeliveryStatus, EventId};
 use taskwire::store::{ServerClock, Store, describe, names, parcels};
 use tokio_util::sync::CancellationToken;
@@ -89,11 +90,6 @@ async fn round(store: &Store, now: DateTime, retention: Retention, stop: &Cancel
         EventRetention::Forever => Ok(()),
         EventRetention::For(kept) => remove_events(store, earlier(now, kept), stop).await,
     }
-}
-
-fn earlier(now: DateTime, by: Duration) -> DateTime {
-    let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-    DateTime::from_millis(now.timestamp_millis().saturating_sub(by).max(0))
 }
 
 /// Finished deliveries from before there was an expiry get one. Done once: since then, whatever ends a row sets it.

@@ -211,7 +211,8 @@ impl Tail {
                 self.assembler.silence(&mut units);
                 quiet = mark;
             }
-            // What was read is recorded first, so that the next tail begins behind it.
+            // What was read is recorded first, so that the next tail begins behind it. After all other ends it begins where
+            // the stored position says.
             Feed::Ended(StreamEnd::Closed) => self.ending = Some(StreamEnd::Closed.into()),
             Feed::Ended(end) => return Err(end.into()),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::source::wrong;
 use super::{ClientSettings, CommonSettings, SettingError, Source};
+use crate::model::dates::later;
 
 /// What happens when the stored position has left the oplog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +53,7 @@ impl Retention {
     /// When a delivery that ends at `end` may be removed.
     #[must_use]
     pub fn expiry(&self, end: bson::DateTime) -> bson::DateTime {
-        let kept = i64::try_from(self.deliveries.as_millis()).unwrap_or(i64::MAX);
-        bson::DateTime::from_millis(end.timestamp_millis().saturating_add(kept))
+        later(end, self.deliveries)
     }
 }
 

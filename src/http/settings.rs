@@ -21,6 +21,7 @@ use super::body::{JsonBody, given};
 use super::error::{ApiError, ApiResult, FieldError};
 use super::etag::{IfMatch, check_if_match, etag};
 use super::query::{Query, show_time};
+use super::rotation;
 use super::webhooks::answer::{Health, Rotation};
 use super::webhooks::input::{secret_fault, url_fault};
 use super::webhooks::{CHANGE_TRIES, let_it_settle, sealed, with_passed_over};
@@ -275,12 +276,14 @@ impl SettingsInput {
         }
         if self.rotates() {
             let new = self.secret.clone().map_or_else(crate::secrets::generate_signing_secret, SecretString::from);
-            sealed::rotate(&app.keys, &mut alert, &new, now, app.rotation_overlap)?;
+            let id = alert.id;
+            let place = |field| Webhook::sealing_context(id, field);
+            rotation::rotate(&app.keys, place, &mut alert.secret, &new, now, app.rotation_overlap)?;
             secret = Some(new);
             audit.push(entry(&present, user, now, AuditAction::SecretRotated, &[]));
         }
         if self.finalize_rotation == Some(true) {
-            sealed::finalize(&mut alert, now)?;
+            rotation::finalize(&mut alert.secret, now)?;
             audit.push(entry(&present, user, now, AuditAction::RotationFinalized, &[]));
         }
         if !changed.is_empty() {

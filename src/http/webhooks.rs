@@ -18,7 +18,7 @@ use rand::Rng;
 use secrecy::SecretString;
 use utoipa::IntoParams;
 
-pub(super) use self::input::secret_fault;
+pub(super) use self::input::{secret_fault, set};
 
 use self::answer::WebhookAnswer;
 use self::input::{Checked, SecretChange, WebhookInput};
@@ -32,6 +32,7 @@ use super::etag::{IfMatch, check_if_match, etag};
 use super::idempotency::OfGroup;
 use super::page::{ListKey, Page, PageParameters};
 use super::query::Query;
+use super::rotation;
 use crate::model::{AuditAction, AuditEntry, DisabledReason, DocId, Webhook};
 use crate::store::webhooks::{self, Deleted, Inserted, PER_GROUP_MAX, Replaced};
 
@@ -314,12 +315,14 @@ impl Change {
             SecretChange::Keep => {}
             SecretChange::Rotate => {
                 let secret = wanted.secret.clone().unwrap_or_else(crate::secrets::generate_signing_secret);
-                sealed::rotate(&app.keys, &mut webhook, &secret, now, app.rotation_overlap)?;
+                let id = webhook.id;
+                let place = |field| Webhook::sealing_context(id, field);
+                rotation::rotate(&app.keys, place, &mut webhook.secret, &secret, now, app.rotation_overlap)?;
                 new_secret = Some(secret);
                 actions.push(AuditAction::SecretRotated);
             }
             SecretChange::Finalize => {
-                sealed::finalize(&mut webhook, now)?;
+                rotation::finalize(&mut webhook.secret, now)?;
                 actions.push(AuditAction::RotationFinalized);
             }
         }

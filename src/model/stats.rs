@@ -11,6 +11,9 @@ use super::DocId;
 /// An hour, in milliseconds.
 pub const HOUR_MS: i64 = 3_600_000;
 
+/// An hour.
+pub const HOUR: Duration = Duration::from_secs(3600);
+
 /// Upper bounds of the buckets of durations, in milliseconds; one more bucket holds what took longer.
 const BOUNDS: [u64; 27] = [
     1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10_000,

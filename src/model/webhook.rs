@@ -183,7 +183,7 @@ pub struct Webhook {
     pub created_at: DateTime,
     /// Who created it.
     pub created_by: DocId,
-    /// When an admin last changed it. Server time.
+    /// When it was last changed, by an admin or by disabling it: the dispatchers look for what changed by this. Server time.
     pub updated_at: DateTime,
     /// Set when deleted; the document stays so that its log keeps a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

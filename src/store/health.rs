@@ -72,6 +72,25 @@ impl HealthChange {
         reason.clone_into(&mut dead.reason);
     }
 
+    /// Adds what happened before it and could not be written then.
+    pub fn add_before(&mut self, earlier: Self) {
+        if self.last_success.is_none() {
+            self.failing_since = earlier.failing_since.or(self.failing_since);
+        }
+        self.last_success = self.last_success.or(earlier.last_success);
+        self.last_failure = self.last_failure.take().or(earlier.last_failure);
+        self.dead = match (earlier.dead, self.dead.take()) {
+            (Some(earlier), Some(later)) => Some(DeadLetters {
+                count: earlier.count + later.count,
+                since: earlier.since,
+                first_made: earlier.first_made.min(later.first_made),
+                last_made: earlier.last_made.max(later.last_made),
+                ..later
+            }),
+            (earlier, later) => earlier.or(later),
+        };
+    }
+
     /// Whether the last attempt failed.
     #[must_use]
     pub const fn is_failing(&self) -> bool {
@@ -215,6 +234,43 @@ mod tests {
 
     fn at(seconds: i64) -> DateTime {
         DateTime::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn what_could_not_be_written_goes_before_what_came_since() {
+        let of = |events: &[(i64, bool)]| {
+            let mut change = HealthChange::default();
+            for (seconds, succeeded) in events {
+                if *succeeded {
+                    change.succeeded(at(*seconds))
+                } else {
+                    change.failed(at(*seconds), || format!("at {seconds}"))
+                }
+            }
+            change
+        };
+        // Wherever a write is missed, what is written in the end is the same.
+        let events = [(1, false), (2, false), (3, true), (4, false), (5, false), (6, true)];
+        for end in 0..=events.len() {
+            for missed in 0..=end {
+                let mut change = of(&events[missed..end]);
+                change.add_before(of(&events[..missed]));
+                assert_eq!(change, of(&events[..end]), "{missed} of {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_given_up_is_counted_over_a_missed_write() {
+        let (mut earlier, mut change) = (HealthChange::default(), HealthChange::default());
+        earlier.given_up(at(10), at(2), "first");
+        change.given_up(at(20), at(1), "second");
+        change.given_up(at(30), at(3), "third");
+        change.add_before(earlier);
+        let times = |dead: &DeadLetters| [dead.since, dead.until, dead.first_made, dead.last_made];
+        let dead = change.dead.unwrap();
+        assert_eq!((dead.count, dead.reason.as_str()), (3, "third"));
+        assert_eq!(times(&dead), [at(10), at(30), at(1), at(3)]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::transaction::is_duplicate;
 use super::{Store, names};
 use crate::model::DocId;
+use crate::model::dates::later;
 use crate::secrets::Sealed;
 
 /// How long a key is kept.
@@ -66,10 +67,6 @@ pub enum Known {
     Other,
 }
 
-fn moved(at: DateTime, by: Duration) -> DateTime {
-    DateTime::from_millis(at.timestamp_millis().saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
-}
-
 /// Begins the call `request` under the key `id`, unless it is known. One whose process went away is begun anew. `owner` is
 /// this very call.
 ///
@@ -83,7 +80,7 @@ pub async fn begin(store: &Store, id: &str, owner: ObjectId, request: &str, now:
         request: request.to_owned(),
         started_at: now,
         answer: None,
-        expire_at: moved(now, KEPT),
+        expire_at: later(now, KEPT),
     };
     // Twice: what was in the way may have expired or been given up in between.
     for _ in 0..2 {
@@ -99,7 +96,7 @@ pub async fn begin(store: &Store, id: &str, owner: ObjectId, request: &str, now:
         if let Some(answer) = found.answer {
             return Ok(Known::Answered(answer));
         }
-        if moved(found.started_at, LOST_AFTER) > now {
+        if later(found.started_at, LOST_AFTER) > now {
             return Ok(Known::UnderWay);
         }
         let lost = doc! { "_id": id, "startedAt": found.started_at, "answer": { "$exists": false } };

@@ -9,7 +9,7 @@ use bson::{Bson, Document, doc, oid::ObjectId};
 use mongodb::ClientSession;
 use mongodb::error::{Error, Result};
 
-use super::transaction::{Verdict, in_transaction, is_duplicate};
+use super::transaction::{DUPLICATE_KEY, Verdict, in_transaction, is_duplicate};
 use super::{Store, names};
 use crate::model::{DocId, ExternalRef, Receipt};
 
@@ -184,7 +184,6 @@ async fn replace(store: &Store, session: &mut ClientSession, documents: &Documen
         let command = doc! { "update": &documents.collection, "updates": updates };
         let answer = store.db.run_command(command).session(&mut *session).await?;
         if let Some(first) = answer.get_array("writeErrors").ok().and_then(|errors| errors.first()?.as_document()) {
-            const DUPLICATE_KEY: i32 = 11000;
             return match first.get_i32("code") {
                 Ok(DUPLICATE_KEY) => Ok(false),
                 code => Err(Error::custom(format!("a replace was refused with code {}", code.unwrap_or_default()))),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Store, names};
 use crate::model::DocId;
+use crate::model::dates::later;
 
 /// How long a mute that is over stays on record.
 const KEPT: Duration = Duration::from_secs(365 * 86_400);
@@ -40,8 +41,7 @@ impl Mute {
     /// A mute of `group` until then; one that ends at once ends the group's mute.
     #[must_use]
     pub fn new(group_id: DocId, until: DateTime, at: DateTime, by: String, note: Option<String>) -> Self {
-        let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
-        let expire_at = DateTime::from_millis(until.timestamp_millis().max(at.timestamp_millis()).saturating_add(kept));
+        let expire_at = later(until.max(at), KEPT);
         Self { id: ObjectId::new(), group_id, until, at, by, note, expire_at }
     }
 }

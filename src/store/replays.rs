@@ -10,6 +10,7 @@ use mongodb::options::{Hint, ReturnDocument};
 
 use super::task_events::{self, Filter as Events};
 use super::{Store, Verdict, deliveries, in_transaction, names, parcels};
+use crate::model::dates::later;
 use crate::model::{AuditEntry, DeliveryId, DocId, EventId, Replay, ReplayState, Selection, Webhook};
 
 /// How long a read may take.
@@ -27,7 +28,7 @@ const KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// When the record of a replay that ends at `end` is removed.
 #[must_use]
 pub fn expiry(end: DateTime) -> DateTime {
-    DateTime::from_millis(end.timestamp_millis().saturating_add(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX)))
+    later(end, KEPT)
 }
 
 /// How asking for one ended.

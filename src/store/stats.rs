@@ -8,7 +8,8 @@ use mongodb::error::Result;
 use serde::Deserialize;
 
 use super::{Store, names};
-use crate::model::stats::{Counts, HOUR_MS, HourOfWebhook};
+use crate::model::dates::later;
+use crate::model::stats::{Counts, HOUR, HourOfWebhook};
 use crate::model::{DocId, Webhook};
 
 /// How long a read may take.
@@ -63,7 +64,6 @@ fn key(webhook: ObjectId, hour: DateTime) -> String {
 /// # Errors
 /// The driver's error. Some may have been added.
 pub async fn add(store: &Store, hours: &[HourOfWebhook]) -> Result<()> {
-    let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
     let updates = hours.iter().map(|hour| {
         let Counts { successes, failures, dead_letters, durations } = &hour.counts;
         let mut add = Document::new();
@@ -73,7 +73,7 @@ pub async fn add(store: &Store, hours: &[HourOfWebhook]) -> Result<()> {
             }
         }
         durations.counts().for_each(|(bucket, count)| drop(add.insert(format!("took.{bucket}"), count)));
-        let expire_at = DateTime::from_millis(hour.hour.timestamp_millis().saturating_add(HOUR_MS + kept));
+        let expire_at = later(hour.hour, HOUR + KEPT);
         let what = doc! {
             "groupId": hour.group_id.clone(), "webhookId": hour.webhook_id, "hour": hour.hour, "expireAt": expire_at,
         };

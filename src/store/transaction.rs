@@ -108,9 +108,12 @@ pub(crate) fn is_conflict(error: &Error) -> bool {
     (met || is_duplicate(error)) && !error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
 }
 
+/// The server's code where a document of this key stands already.
+pub const DUPLICATE_KEY: i32 = 11000;
+
 /// Whether a document of this key stands already.
-pub(super) fn is_duplicate(error: &Error) -> bool {
-    const DUPLICATE_KEY: i32 = 11000;
+#[must_use]
+pub fn is_duplicate(error: &Error) -> bool {
     match *error.kind {
         ErrorKind::Write(WriteFailure::WriteError(ref write)) => write.code == DUPLICATE_KEY,
         ErrorKind::InsertMany(ref many) => many.write_errors.iter().flatten().any(|write| write.code == DUPLICATE_KEY),

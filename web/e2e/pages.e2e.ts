@@ -1,4 +1,5 @@
 import AxeBuilder from "@axe-core/playwright";
+import { ObjectId } from "mongodb";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FIRST_LOAD_MAX } from "../bundle.ts";
@@ -18,6 +19,7 @@ beforeAll(async () => {
   });
   stack.receiver.trust("/hook", hook.secret);
   await stack.webhook({ name: "Warehouse", enabled: false });
+  for (const name of ["Office", "משפחת כהן (תל אביב)"]) await stack.service.addGroup(new ObjectId(), name);
   stack.receiver.answer("/hook", 500, "no");
   await stack.service.createTask("Water the plants");
   const path = `/webhooks/${hook.id}`;
@@ -75,7 +77,15 @@ for (const locale of languages) {
       await page.goto(`${stack.url}/admin/`);
       await page.locator("textarea").waitFor();
       expect(await violations(page), "sign-in").toEqual([]);
+      await signIn(page, stack, "/", stack.token(), null);
+      await page.getByRole("main").getByRole("list").waitFor();
+      expect(await violations(page), "a choice of groups").toEqual([]);
       await signIn(page, stack);
+      await page.locator("nav button.group").click();
+      await page.getByRole("menuitem").first().waitFor();
+      await loaded(page);
+      expect(await violations(page), "the menu of groups").toEqual([]);
+      await page.keyboard.press("Escape");
       for (const { name, path, ready } of places) {
         await visit(page, `${path}${path.includes("?") ? "&" : "?"}group=${stack.service.group}`);
         await page.locator(ready).first().waitFor();

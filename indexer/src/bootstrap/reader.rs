@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::lag::cluster_time;
+use crate::large::storable;
 use crate::scan::{self, Query, Range};
 use crate::snapshot::Snapshot;
 
@@ -34,7 +35,8 @@ impl Taken {
     const BYTES: usize = 4 << 20;
 
     fn push(&mut self, snapshot: RawDocumentBuf) {
-        match self.snapshots.last_mut().filter(|last| last.as_bytes().len() < Self::BYTES) {
+        let room = Self::BYTES.saturating_sub(snapshot.as_bytes().len());
+        match self.snapshots.last_mut().filter(|last| last.as_bytes().len() < room) {
             Some(last) => last.push(snapshot),
             None => {
                 let mut first = RawArrayBuf::new();
@@ -91,7 +93,7 @@ pub(crate) fn aside(task: &RawDocument, misfit: &Misfit, time: Timestamp, mappin
     let key = bson::raw::RawBson::from(task.get("_id").ok()??);
     let mut aside = rawdoc! {
         "collection": mapping.task.collection.as_str(), "reason": misfit.to_string(), "clusterTime": time,
-        "status": "aside", "raw": { "fullDocument": task.to_owned() },
+        "status": "aside", "raw": storable(&rawdoc! { "fullDocument": task.to_owned() }).into_owned(),
     };
     aside.append(cstr!("documentKey"), key.clone());
     aside.append(cstr!("_id"), rawdoc! { "scan": key });

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use bson::{DateTime, doc, oid::ObjectId};
+use bson::{doc, oid::ObjectId};
 use taskwire::model::audit::SYSTEM;
+use taskwire::model::dates::earlier;
 use taskwire::model::{AuditAction, AuditEntry, DisabledReason, DocId, Webhook};
 use taskwire::store::health::failing_since_before;
 use taskwire::store::webhooks::{Replaced, replace_and_tell};
@@ -43,8 +44,7 @@ pub(crate) async fn failing(
     webhooks: &[ObjectId],
     limit: Duration,
 ) -> mongodb::error::Result<()> {
-    let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-    let before = DateTime::from_millis(clock.now().timestamp_millis().saturating_sub(limit));
+    let before = earlier(clock.now(), limit);
     for id in failing_since_before(store, webhooks, before).await? {
         for _ in 0..TRIES {
             // Read before its failures, so that the revision tells whether these still count.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bson::{DateTime, oid::ObjectId};
+use bson::oid::ObjectId;
 use futures::{StreamExt, TryStreamExt, stream};
 use rand::seq::SliceRandom;
-use taskwire::model::{Delivery, DocId};
+use taskwire::model::dates::earlier;
+use taskwire::model::{Delivery, DocId, EventId};
 use taskwire::store::{describe, parcels};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ use super::job::{Job, shared_body};
 use super::statement;
 use super::view::Looker;
 use super::writer::FreedTasks;
-use crate::claim::{self, CLAIM_MOST, LEASE, OpenQueue};
+use crate::claim::{self, CLAIM_MOST, EventBody, LEASE, OpenQueue};
 use taskwire::target::{Target, TargetState};
 
 /// How often the queue is looked at while nothing tells of work.
@@ -97,8 +98,7 @@ impl Feeder {
 
     /// Makes rows of what has been packed for long, by whomever: its target is slow, or its holder is gone.
     async fn unpack(&self) {
-        let packed = i64::try_from(PACKED.as_millis()).unwrap_or(i64::MAX);
-        let before = DateTime::from_millis(self.engine.clock.now().timestamp_millis().saturating_sub(packed));
+        let before = earlier(self.engine.clock.now(), PACKED);
         if let Err(error) = parcels::unpack(&self.engine.store, Some(before)).await {
             tracing::warn!(error = describe(&error), "what was handed over could not be unpacked; trying again");
         }
@@ -109,7 +109,17 @@ impl Feeder {
         if !self.engine.view.is_fresh() {
             return Ok(false);
         }
-        let mut freed = self.freed.take();
+        let freed = self.freed.take();
+        let kept = freed.clone();
+        let looked = self.look(freed).await;
+        if looked.is_err() {
+            // A task too many is looked at in vain, one too few would wait.
+            kept.into_iter().for_each(|(webhook, tasks)| self.freed.restore(webhook, tasks));
+        }
+        looked
+    }
+
+    async fn look(&self, mut freed: HashMap<ObjectId, HashSet<DocId>>) -> mongodb::error::Result<bool> {
         let queues = claim::open_queues(&self.engine.store).await?;
         let now = self.engine.clock.now();
         let (mut wanting, mut more, mut oldest) = (Vec::new(), false, None);
@@ -157,12 +167,7 @@ impl Feeder {
             return Ok(known);
         }
         let target = self.looker.read_unknown(webhook).await?;
-        self.engine.view.put(target);
-        Ok(self
-            .engine
-            .view
-            .get(webhook)
-            .unwrap_or_else(|| Arc::new(Target::placeholder(webhook, 0, TargetState::Disabled))))
+        Ok(self.engine.view.put_unknown(target))
     }
 
     async fn end_deleted(&self, queue: &OpenQueue) -> mongodb::error::Result<bool> {
@@ -282,23 +287,30 @@ impl Feeder {
         let lease_until = Instant::now() + LEASE;
         let rows = claim::claim(&engine.store, &ids, &token, engine.clock.now(), in_order).await?;
         self.contended.store(rows.len() * 2 < ids.len(), Ordering::Relaxed);
-        let bodies = claim::bodies(&engine.store, rows.iter().map(|row| &row.event_id)).await?;
-        let out_of_turn = if in_order { self.out_of_turn(&rows).await? } else { HashSet::new() };
-        let mut jobs = Vec::with_capacity(rows.len());
-        for (at, row) in rows.into_iter().enumerate() {
-            let event = bodies.get(&row.event_id);
+        let hold = |row: Delivery, event: Option<&EventBody>| {
             let own = row.body.as_deref().map(|body| shared_body(Arc::from(body)));
-            let body = own.or_else(|| event.map(|event| shared_body(Arc::clone(&event.body))));
-            let happened_at = event.map_or(row.created_at, |event| event.at);
-            let job = Job {
+            Job {
+                body: own.or_else(|| event.map(|event| shared_body(Arc::clone(&event.body)))),
+                happened_at: event.map_or(row.created_at, |event| event.at),
                 row: Box::new(row),
                 token: Arc::clone(&token),
                 parcel: None,
                 of_chain: false,
                 lease_until,
-                body,
-                happened_at,
-            };
+            }
+        };
+        let (bodies, out_of_turn) = match self.read_besides(&rows, in_order).await {
+            Ok(read) => read,
+            Err(error) => {
+                // Left to their leases they would stand still, and count an attempt that nobody made.
+                engine.release(rows.into_iter().map(|row| hold(row, None)).collect()).await;
+                return Err(error);
+            }
+        };
+        let mut jobs = Vec::with_capacity(rows.len());
+        for (at, row) in rows.into_iter().enumerate() {
+            let event = bodies.get(&row.event_id);
+            let job = hold(row, event);
             if out_of_turn.contains(&at) {
                 let _ = engine.statements.send(statement::released(job, engine.clock.now())).await;
             } else {
@@ -308,6 +320,17 @@ impl Feeder {
         }
         engine.take_in(jobs);
         Ok(())
+    }
+
+    /// The events' bodies, and which rows it is not the turn of.
+    async fn read_besides(
+        &self,
+        rows: &[Delivery],
+        in_order: bool,
+    ) -> mongodb::error::Result<(HashMap<EventId, EventBody>, HashSet<usize>)> {
+        let bodies = claim::bodies(&self.engine.store, rows.iter().map(|row| &row.event_id)).await?;
+        let out_of_turn = if in_order { self.out_of_turn(rows).await? } else { HashSet::new() };
+        Ok((bodies, out_of_turn))
     }
 
     async fn out_of_turn(&self, rows: &[Delivery]) -> mongodb::error::Result<HashSet<usize>> {

@@ -29,8 +29,8 @@ impl HealthBoard {
         changes.entry(webhook).or_default().given_up(at, made, reason);
     }
 
-    /// Writes what is there, and answers which webhooks failed last. Health is a projection: what cannot be written is made
-    /// good by the next attempt.
+    /// Writes what is there, and answers which webhooks failed last. What cannot be written is written with the next: a
+    /// success that was lost would leave a webhook failing that has no more to do, and have it disabled in the end.
     pub(crate) async fn flush(&self, store: &Store) -> Vec<ObjectId> {
         let changes: Vec<_> =
             std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect();
@@ -39,10 +39,18 @@ impl HealthBoard {
                 tracing::debug!(
                     error = describe(&error),
                     webhooks = group.len(),
-                    "delivery health could not be written"
+                    "delivery health could not be written; trying again"
                 );
+                self.put_back(group);
             }
         }
         changes.into_iter().filter(|(_, change)| change.is_failing()).map(|(webhook, _)| webhook).collect()
+    }
+
+    fn put_back(&self, group: &[(ObjectId, HealthChange)]) {
+        let mut changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (webhook, earlier) in group {
+            changes.entry(*webhook).or_default().add_before(earlier.clone());
+        }
     }
 }

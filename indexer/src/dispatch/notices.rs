@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bson::{DateTime, doc, oid::ObjectId};
 use futures::TryStreamExt;
+use taskwire::model::dates::{earlier, later};
 use taskwire::model::{Delivery, DisabledReason, DocId, Mend, Notice, NoticeKind, Webhook};
 use taskwire::store::notices::{self, Pending};
 use taskwire::store::{Store, describe, names, webhooks};
@@ -43,7 +44,7 @@ async fn tell(engine: &Engine, kind: NoticeKind) -> mongodb::error::Result<()> {
         NoticeKind::DeadLetter => engine.alerts.gather,
         NoticeKind::Recovered | NoticeKind::Disabled => Duration::ZERO,
     };
-    let pending = notices::pending(store, kind, before(now, wait), MOST).await?;
+    let pending = notices::pending(store, kind, earlier(now, wait), MOST).await?;
     if pending.is_empty() {
         return Ok(());
     }
@@ -70,28 +71,24 @@ async fn tell(engine: &Engine, kind: NoticeKind) -> mongodb::error::Result<()> {
     notices::pass_over(store, kind, &untold, now).await
 }
 
-fn before(time: DateTime, by: Duration) -> DateTime {
-    DateTime::from_millis(time.timestamp_millis().saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
-}
-
 fn notice(kind: NoticeKind, pending: &Pending, failing_after: Duration, now: DateTime) -> Option<Notice> {
     Some(match kind {
         NoticeKind::Failing => {
             let since = pending.failing_since?;
             // Its events became deliveries, which a backfill leaves as they are. A replay goes by when they were made.
-            let mend = Mend::Replay { since: before(since, MADE_BEFORE), until: now };
+            let mend = Mend::Replay { since: earlier(since, MADE_BEFORE), until: now };
             Notice { kind, reason: pending.last_error.clone(), since, until: None, count: None, mend }
         }
         NoticeKind::Recovered => {
             let since = pending.told_failing?;
             let until = pending.last_success_at.unwrap_or(now);
             // It had been failing for so long when that was told.
-            let mend = Mend::Replay { since: before(since, failing_after.saturating_add(MADE_BEFORE)), until };
+            let mend = Mend::Replay { since: earlier(since, failing_after.saturating_add(MADE_BEFORE)), until };
             Notice { kind, reason: None, since, until: Some(until), count: None, mend }
         }
         NoticeKind::DeadLetter => {
             let dead = pending.dead_letters.as_ref()?;
-            let after = DateTime::from_millis(dead.last_made.timestamp_millis().saturating_add(1));
+            let after = later(dead.last_made, Duration::from_millis(1));
             Notice {
                 kind,
                 reason: Some(dead.reason.clone()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bson::{DateTime, oid::ObjectId};
 use taskwire::config::Retention;
+use taskwire::model::dates::later;
 use taskwire::model::delivery::ATTEMPT_LOG_LENGTH;
 use taskwire::model::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, DocId};
 
@@ -78,8 +79,7 @@ pub(crate) fn attempted(job: Job, record: AttemptRecord, next: Next, retention: 
             close(&mut row, DeliveryStatus::Delivered, retention.expiry(record.ended))
         }
         Next::Retry(wait) => {
-            let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-            let at = DateTime::from_millis(record.ended.timestamp_millis().saturating_add(wait));
+            let at = later(record.ended, wait);
             row.status = DeliveryStatus::Failed;
             (row.due, row.next_attempt_at, row.lease) = (Some(at), Some(at), None);
             false

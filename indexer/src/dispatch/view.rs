@@ -115,7 +115,13 @@ impl View {
         self.targets.write().unwrap_or_else(PoisonError::into_inner).insert(target.id, Arc::new(target));
     }
 
-    /// Forgets a webhook, so that the next full look reads it again.
+    /// Takes a target in that was not known when it was read; what became known meanwhile stays.
+    pub(crate) fn put_unknown(&self, target: Target) -> Arc<Target> {
+        let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(targets.entry(target.id).or_insert_with(|| Arc::new(target)))
+    }
+
+    /// Forgets a webhook, so that it is read again.
     pub(crate) fn forget(&self, id: ObjectId) {
         self.targets.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }

@@ -19,7 +19,7 @@ use mongodb::ClientSession;
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::Hint;
 use taskwire::model::{Delivery, DocId};
-use taskwire::store::{Store, names, parcels};
+use taskwire::store::{DUPLICATE_KEY, Store, names, parcels};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -40,9 +40,6 @@ const GROUPS: usize = 2;
 
 /// Statements that may wait; beyond, finished requests keep their slots until there is room.
 pub(crate) const WAITING: usize = 4096;
-
-/// The server's code.
-const DUPLICATE_KEY: i32 = 11000;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);

@@ -110,6 +110,9 @@ impl Recorder {
         documents.snapshots = last.into_values().map(|snapshot| snapshot.to_raw(&self.mapping)).collect();
         if let Some(gap) = &batch.gap {
             documents.gaps.extend(replace_statement(&bson::serialize_to_raw_document_buf(gap)?));
+            if gap.state == GapState::Recovered {
+                documents.gaps.push(gap.close_open(now));
+            }
         }
         documents.pack();
         Ok(documents)
@@ -210,7 +213,7 @@ pub(crate) fn replace_statement(document: &RawDocumentBuf) -> Option<RawDocument
 }
 
 /// How many of these statements, at least one, one command may hold.
-pub(super) fn chunk_length(statements: &[RawDocumentBuf]) -> usize {
+pub(crate) fn chunk_length(statements: &[RawDocumentBuf]) -> usize {
     let mut bytes = 0;
     let fits = statements.iter().take(Recorder::STATEMENTS).take_while(|statement| {
         bytes += statement.as_bytes().len();

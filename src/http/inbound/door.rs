@@ -12,6 +12,7 @@ use super::client_address::client_address;
 use super::{Desk, secret};
 use crate::http::App;
 use crate::http::error::{ApiError, ApiResult};
+use crate::http::rotation;
 use crate::model::{DocId, InboundIntegration, ReceiptId, Scope, SecretState};
 use crate::secrets::{MasterKeys, SecretError, generate_signing_secret};
 use crate::signing::{SigningKey, VerifyError, verify};
@@ -27,7 +28,8 @@ impl Decoy {
     /// One whose secret nobody knows.
     pub(super) fn new(keys: &MasterKeys) -> Result<Self, SecretError> {
         let id = ObjectId::new();
-        Ok(Self { id, secret: secret::first(keys, id, &generate_signing_secret())? })
+        let place = |field| InboundIntegration::sealing_context(id, field);
+        Ok(Self { id, secret: rotation::first(keys, place, &generate_signing_secret())? })
     }
 }
 
@@ -48,6 +50,8 @@ pub(super) async fn identify(app: &App, group: &str, headers: &HeaderMap, body: 
     let found = store::inbound::find(&app.store, &group).await?;
     let decoy = &app.inbound.decoy;
     let (id, state) = found.as_ref().map_or((decoy.id, &decoy.secret), |found| (found.id, &found.secret));
+    // The path's group may be any text: a log names only what there is.
+    let known = found.as_ref().map(|found| tracing::field::display(found.id));
     let now = app.clock.now();
     let previous = match state.previous.as_ref().filter(|_| state.is_rotating(now)) {
         Some(sealed) => secret::open_previous(&app.keys, id, sealed)?,
@@ -71,7 +75,7 @@ pub(super) async fn identify(app: &App, group: &str, headers: &HeaderMap, body: 
             Ok(Pass { group, integration, receipt })
         }
         (checked, _) => {
-            tracing::debug!(why = ?checked.err(), "an inbound call was refused");
+            tracing::debug!(integration = known, why = ?checked.err(), "an inbound call was refused");
             Err(ApiError::bad_signature())
         }
     }

@@ -14,7 +14,6 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::answer::{InboundAnswer, READ_ONLY, ReceiptAnswer};
 use self::input::{Checked, InboundChange, Input};
-use super::secret;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::body::JsonBody;
@@ -22,6 +21,7 @@ use crate::http::error::{ApiError, ApiResult};
 use crate::http::etag::{IfMatch, check_if_match, etag};
 use crate::http::page::{ListKey, Page, PageParameters};
 use crate::http::query::Query;
+use crate::http::rotation;
 use crate::http::settings::GroupParameter;
 use crate::http::webhooks::{CHANGE_TRIES, let_it_settle};
 use crate::model::{AuditAction, AuditEntry, DocId, InboundIntegration, Receipt};
@@ -190,7 +190,11 @@ impl Change {
                     ip_allowlist: Vec::new(),
                     rate_limit_per_minute: RATE_DEFAULT,
                     user_id: user.clone(),
-                    secret: secret::first(&app.keys, id, &secret)?,
+                    secret: rotation::first(
+                        &app.keys,
+                        |field| InboundIntegration::sealing_context(id, field),
+                        &secret,
+                    )?,
                     revision: 0,
                     created_at: now,
                     created_by: user.clone(),
@@ -202,12 +206,14 @@ impl Change {
         let changed = wanted.apply(&mut integration);
         if wanted.rotate {
             let secret = secret();
-            secret::rotate(&app.keys, &mut integration, &secret, now, app.rotation_overlap)?;
+            let id = integration.id;
+            let place = |field| InboundIntegration::sealing_context(id, field);
+            rotation::rotate(&app.keys, place, &mut integration.secret, &secret, now, app.rotation_overlap)?;
             new_secret = Some(secret);
             audit.push(entry(AuditAction::InboundSecretRotated));
         }
         if wanted.finalize {
-            secret::finalize(&mut integration, now)?;
+            rotation::finalize(&mut integration.secret, now)?;
             audit.push(entry(AuditAction::InboundRotationFinalized));
         }
         if present.is_some() && !changed.is_empty() {

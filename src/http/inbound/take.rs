@@ -16,7 +16,9 @@ use super::present;
 use super::task_input::{TaskInput, read_tasks};
 use crate::http::App;
 use crate::http::error::{ApiError, ApiResult};
+use crate::http::idempotency::REPLAYED;
 use crate::mapping::{Mapping, Writer, WriterShape};
+use crate::model::dates::later;
 use crate::model::{InboundKind, ItemOutcome, ItemResult, Receipt};
 use crate::store;
 use crate::store::inbound_writes::{Applied, Documents, GroupTouch, Writes, apply};
@@ -25,8 +27,6 @@ use crate::store::inbound_writes::{Applied, Documents, GroupTouch, Writes, apply
 const PLANS_MAX: u32 = 10;
 /// How long a receipt is kept: long after its signature is too old.
 const RECEIPT_KEPT: Duration = Duration::from_secs(7 * 86_400);
-/// On an answer that was given before.
-const REPLAYED: &str = "idempotent-replayed";
 
 /// How a call ended, for its metric.
 #[derive(Debug, Clone, Copy)]
@@ -161,7 +161,6 @@ fn writes(
 
 fn receipt_of(pass: &Pass, kind: InboundKind, plan: &Plan, now: DateTime) -> Receipt {
     let created = plan.results.iter().any(|result| result.outcome == ItemOutcome::Created);
-    let kept = i64::try_from(RECEIPT_KEPT.as_millis()).unwrap_or(i64::MAX);
     Receipt {
         id: pass.receipt.clone(),
         integration_id: pass.integration.id,
@@ -170,7 +169,7 @@ fn receipt_of(pass: &Pass, kind: InboundKind, plan: &Plan, now: DateTime) -> Rec
         status: if created { 201 } else { 200 },
         results: plan.results.clone(),
         at: now,
-        expire_at: DateTime::from_millis(now.timestamp_millis().saturating_add(kept)),
+        expire_at: later(now, RECEIPT_KEPT),
     }
 }
 

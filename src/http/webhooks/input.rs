@@ -19,8 +19,6 @@ use crate::target_guard::check_url;
 
 /// The longest name, in characters.
 const NAME_MAX: usize = 200;
-/// The longest URL, in bytes.
-const URL_MAX: usize = 2048;
 /// How long a secret of one's own may be, in characters.
 const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 16..=256;
 
@@ -280,9 +278,6 @@ fn name_fault(name: &str) -> Option<String> {
 }
 
 pub(in crate::http) fn url_fault(url: &str, targets: &TargetPolicy) -> Option<String> {
-    if url.len() > URL_MAX {
-        return Some(format!("must have at most {URL_MAX} bytes"));
-    }
     // Its reader takes one for a slash; an admin who reads it may not.
     if url.contains('\\') {
         return Some("must not hold a backslash: write / or %5C".to_owned());
@@ -318,7 +313,12 @@ fn within(
 }
 
 /// Sets `place` to a value that was given, and notes the field's name if that changed it.
-fn set<T: PartialEq + Clone>(place: &mut T, wanted: Option<&T>, field: &'static str, changed: &mut Vec<&'static str>) {
+pub(in crate::http) fn set<T: PartialEq + Clone>(
+    place: &mut T,
+    wanted: Option<&T>,
+    field: &'static str,
+    changed: &mut Vec<&'static str>,
+) {
     if let Some(wanted) = wanted.filter(|wanted| **wanted != *place) {
         *place = wanted.clone();
         changed.push(field);
@@ -378,4 +378,4 @@ impl Checked {
 
 #[cfg(test)]
 #[path = "input_tests.rs"]
-pub(super) mod tests;
+pub(in crate::http) mod tests;

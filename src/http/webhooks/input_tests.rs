@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::RetryPolicy;
 
-pub(in crate::http::webhooks) fn keys() -> MasterKeys {
+pub(in crate::http) fn keys() -> MasterKeys {
     MasterKeys::parse("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap()
 }
 

@@ -99,6 +99,8 @@ pub(super) struct Entry {
     pub(super) key: Option<DocId>,
     /// The change's time, or the scan's.
     pub(super) time: Timestamp,
+    /// Which change of the document at that time it is.
+    pub(super) n: u32,
     /// What was put aside: a change, or under `fullDocument` what a scan met.
     pub(super) raw: RawDocumentBuf,
 }
@@ -111,8 +113,15 @@ impl Entry {
             collection: document.get_str("collection").ok()?.to_owned(),
             key: document.get("documentKey").ok().flatten().and_then(DocId::from_raw),
             time: document.get_timestamp("clusterTime").ok()?,
+            // Entries of earlier versions do not tell.
+            n: document.get_i64("n").ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
             raw: document.get_document("raw").ok()?.to_owned(),
         })
+    }
+
+    /// The task that it is of, where `tasks` is their collection.
+    pub(super) fn task(&self, tasks: &str) -> Option<DocId> {
+        if self.collection == tasks { self.scanned().or_else(|| self.key.clone()) } else { None }
     }
 
     /// The document that a scan met; `None` for a change of the stream.

@@ -92,6 +92,8 @@ impl Again {
     ) -> Vec<Part> {
         self.number += 1;
         let (mut parts, status, reason) = match reading {
+            // Whatever it said, the task as it was afterwards is known: what differed was told then.
+            Reading::Misfit(_) if self.is_passed(entry, memory) => (Vec::new(), EntryStatus::Superseded, None),
             Reading::Misfit(reason) => (Vec::new(), EntryStatus::Aside, Some(reason)),
             Reading::Scanned(snapshot) if memory.get(&snapshot.id).is_some() => {
                 (Vec::new(), EntryStatus::Superseded, None)
@@ -101,7 +103,7 @@ impl Again {
                 let part = Part { number: self.number, snapshots: vec![snapshot], ..Part::default() };
                 (vec![part], EntryStatus::Retried, None)
             }
-            Reading::Change(change) => self.judge_change(*change, memory, versions),
+            Reading::Change(change) => self.judge_change(*change, entry.n, memory, versions),
         };
         let reread = Reread { id: entry.id.clone(), status, reason };
         match parts.last_mut() {
@@ -111,19 +113,33 @@ impl Again {
         parts
     }
 
+    /// Whether something later is recorded of its task.
+    fn is_passed(&self, entry: &Entry, memory: &mut Memory) -> bool {
+        let task = entry.task(&self.judge.mapping.task.collection);
+        let snapshot = task.as_ref().and_then(|task| memory.get(task));
+        snapshot.is_some_and(|one| entry.scanned().is_some() || StreamTime::new(entry.time, entry.n) <= one.at)
+    }
+
     fn judge_change(
         &mut self,
         change: Change,
+        n: u32,
         memory: &mut Memory,
         versions: &mut Versions,
     ) -> (Vec<Part>, EntryStatus, Option<String>) {
-        let at = StreamTime::new(change.time, 0);
+        let at = StreamTime::new(change.time, n);
         if let What::Task { id, .. } = &change.what
             && memory.get(id).is_some_and(|snapshot| at <= snapshot.at)
         {
             return (Vec::new(), EntryStatus::Superseded, None);
         }
-        let is_task = matches!(change.what, What::Task { .. });
+        let is_task = match &change.what {
+            What::Task { id, .. } => {
+                self.judge.count_from(change.time, id, n);
+                true
+            }
+            _ => false,
+        };
         let unit = Unit { changes: vec![change], continues: false, ends: true };
         let mut judged = self.judge.judge(unit, self.number, memory, versions);
         if let Some(still) = judged.part.quarantined.pop() {
@@ -161,6 +177,7 @@ mod tests {
             collection: collection.into(),
             key: Some(key.into()),
             time,
+            n: 0,
             raw,
         }
     }
@@ -168,7 +185,7 @@ mod tests {
     fn scan(time: u32, key: ObjectId, full: RawDocumentBuf) -> Entry {
         let raw = rawdoc! { "fullDocument": full };
         let time = Timestamp { time, increment: 1 };
-        Entry { id: RawBson::Document(rawdoc! { "scan": key }), collection: "tasks".into(), key: None, time, raw }
+        Entry { id: RawBson::Document(rawdoc! { "scan": key }), collection: "tasks".into(), key: None, time, n: 0, raw }
     }
 
     fn task(status: i32) -> RawDocumentBuf {
@@ -201,6 +218,23 @@ mod tests {
     }
 
     #[test]
+    fn a_later_change_of_the_same_transaction_is_not_superseded_by_the_first() {
+        let (mut scene, key) = (Scene::new(), ObjectId::new());
+        let first = scene.0.judge(
+            &entry(5, "tasks", "insert", key, task(0)),
+            Reading::of(&entry(5, "tasks", "insert", key, task(0)), &scene.3),
+            &mut scene.1,
+            &mut scene.2,
+        );
+        let later = Entry { n: 1, ..entry(5, "tasks", "replace", key, task(1)) };
+        let second = scene.0.judge(&later, Reading::of(&later, &scene.3), &mut scene.1, &mut scene.2);
+        let at = |parts: &[Part]| parts.iter().flat_map(|part| &part.snapshots).map(|one| one.at.n).collect::<Vec<_>>();
+        assert_eq!((at(&first), at(&second)), (vec![0], vec![1]));
+        assert_eq!(second.iter().map(|part| part.events.len()).sum::<usize>(), 1);
+        assert_eq!(scene.read(&later).0, EntryStatus::Superseded);
+    }
+
+    #[test]
     fn what_still_does_not_fit_stays_aside_with_the_reason_of_today() {
         let (mut scene, key) = (Scene::new(), ObjectId::new());
         let (status, events, reason) = scene.read(&entry(5, "tasks", "insert", key, task(77)));
@@ -211,6 +245,18 @@ mod tests {
         let mut bare = entry(5, "tasks", "insert", key, task(0));
         bare.raw = rawdoc! {};
         assert_eq!(scene.read(&bare).0, EntryStatus::Aside);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_settled_once_its_task_is_known_as_it_was_afterwards() {
+        let (mut scene, key) = (Scene::new(), ObjectId::new());
+        let (misfit, met) = (entry(5, "tasks", "insert", key, task(77)), scan(5, key, rawdoc! { "Name": "private" }));
+        let of_another = entry(5, "tasks", "insert", ObjectId::new(), task(77));
+        scene.read(&entry(6, "tasks", "replace", key, task(0)));
+        assert_eq!(scene.read(&misfit).0, EntryStatus::Superseded);
+        assert_eq!(scene.read(&met).0, EntryStatus::Superseded);
+        assert_eq!(scene.read(&of_another).0, EntryStatus::Aside);
+        assert_eq!(scene.read(&entry(7, "tasks", "replace", key, task(77))).0, EntryStatus::Aside);
     }
 
     #[test]

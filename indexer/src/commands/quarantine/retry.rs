@@ -175,7 +175,9 @@ impl Desk<'_> {
             })
             .collect();
         let snapshots: Collection<RawDocumentBuf> = self.context.store.collection(names::SNAPSHOTS);
-        let tasks: Vec<DocId> = read.iter().flat_map(|(_, reading)| reading.tasks()).collect();
+        let of_entry = |entry: &Entry| entry.task(&mapping.task.collection);
+        let tasks = read.iter().flat_map(|(entry, reading)| reading.tasks().into_iter().chain(of_entry(entry)));
+        let tasks: Vec<DocId> = tasks.collect();
         self.memory.load(&snapshots, mapping, tasks.into_iter()).await?;
         let mut parts: Vec<Part> = Vec::new();
         for (entry, reading) in read {

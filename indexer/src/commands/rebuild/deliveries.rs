@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use mongodb::Collection;
 use taskwire::config::Retention;
+use taskwire::model::dates::earlier;
 use taskwire::model::{Delivery, EventId, StreamTime, TaskEvent};
 use taskwire::store::task_events::without_body;
 use taskwire::store::{ServerClock, Store, names, parcels};
@@ -116,10 +117,9 @@ fn range(args: &Args, last: Option<&EventId>) -> Document {
 async fn respect_horizon(args: &Args, context: &Context, now: DateTime) -> Result<(), CommandError> {
     let kept = Retention::read(&context.source)?.deliveries;
     let days = kept.as_secs() / 86_400;
-    let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
     let horizon = Horizon::read(&context.store).await?;
     let since = DateTime::from_millis(i64::from(args.since.time) * 1000);
-    let by_setting = DateTime::from_millis(now.timestamp_millis().saturating_sub(kept));
+    let by_setting = earlier(now, kept);
     // A shorter retention may have been set before.
     let deliveries_from = horizon.deliveries_from.map_or(by_setting, |stored| stored.max(by_setting));
     if since < deliveries_from {

@@ -15,7 +15,7 @@ use crate::config::{NetworkError, read_network};
 use crate::http::App;
 use crate::http::body::given;
 use crate::http::error::{ApiError, ApiResult, FieldError};
-use crate::http::webhooks::{secret_fault, with_passed_over};
+use crate::http::webhooks::{secret_fault, set, with_passed_over};
 use crate::model::{DocId, InboundIntegration, Scope};
 
 /// Networks of an allowlist, at most.
@@ -179,12 +179,5 @@ impl Checked {
         set(&mut integration.rate_limit_per_minute, rate, "rateLimitPerMinute", &mut changed);
         set(&mut integration.user_id, self.user_id.as_ref(), "userId", &mut changed);
         changed
-    }
-}
-
-fn set<T: PartialEq + Clone>(place: &mut T, wanted: Option<&T>, field: &'static str, changed: &mut Vec<&'static str>) {
-    if let Some(wanted) = wanted.filter(|wanted| **wanted != *place) {
-        *place = wanted.clone();
-        changed.push(field);
     }
 }
