@@ -231,3 +231,28 @@ async fn health_tells_since_when_a_target_fails_and_when_it_last_answered() -> R
     assert!(!healthy.contains_key("failingSince") && healthy.contains_key("lastFailureAt"));
     dispatcher.stop().await
 }
+
+#[tokio::test]
+async fn rows_whose_events_cannot_be_read_after_the_claim_are_given_back_and_count_no_attempt() -> Result<()> {
+    let scene = Scene::new().await?;
+    let hook = scene.webhook("/ok", |_| {}).await?;
+    let id = &scene.queue(&hook, 1).await?[0];
+    let queued = scene.delivery(id).await?.due;
+    // Every read of the events fails while a view that divides by zero stands in their place.
+    let (db, name) = (&scene.store.db, scene.store.db.name());
+    let rename =
+        |from: &str, to: &str| doc! { "renameCollection": format!("{name}.{from}"), "to": format!("{name}.{to}") };
+    let admin = scene.store.client.database("admin");
+    admin.run_command(rename(names::EVENTS, "aside")).await?;
+    let failing = doc! { "$match": { "$expr": { "$divide": [1, "$$ROOT.none"] } } };
+    let failing = vec![doc! { "$addFields": { "none": 0 } }, failing];
+    db.run_command(doc! { "create": names::EVENTS, "viewOn": "aside", "pipeline": failing }).await?;
+    let dispatcher = scene.dispatcher().await?;
+    scene.wait_for(id, "a row that was claimed", |row| row.due > queued).await?;
+    db.collection::<Document>(names::EVENTS).drop().await?;
+    admin.run_command(rename("aside", names::EVENTS)).await?;
+    let row = scene.finished(id).await?;
+    assert_eq!((row.status, row.attempts, row.log.len()), (DeliveryStatus::Delivered, 1, 1));
+    assert_eq!(scene.receiver.received_at("/ok")[0].attempt(), 1);
+    dispatcher.stop().await
+}
