@@ -14,6 +14,7 @@ import time
 
 OP_MSG = 2013
 ALREADY_INITIALIZED = 23
+NOT_A_MEMBER = 93
 
 
 def encode(document):
@@ -131,7 +132,18 @@ def initiate(hosts):
     answer = command(*hosts[0], {"replSetInitiate": config})
     if answer.get("ok") != 1 and answer.get("code") != ALREADY_INITIALIZED:
         sys.exit(f"replica set: the server refuses to initiate it: {answer.get('errmsg')}")
+    if answer.get("ok") != 1:
+        follow_to(hosts[0], config)
     wait_for(lambda: primary(hosts), 60, "no primary was elected")
+
+
+def follow_to(host, config):
+    """Where the data is of a set on other ports, it becomes the one of these."""
+    if command(*host, {"replSetGetStatus": 1}).get("code") != NOT_A_MEMBER:
+        return
+    answer = command(*host, {"replSetReconfig": {**config, "version": 1}, "force": True})
+    if answer.get("ok") != 1:
+        sys.exit(f"replica set: its data is of other ports, which cannot be changed: {answer.get('errmsg')}")
 
 
 def main():
