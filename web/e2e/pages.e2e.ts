@@ -87,6 +87,10 @@ for (const locale of languages) {
       await loaded(page);
       expect(await violations(page), "the menu of groups").toEqual([]);
       await page.keyboard.press("Escape");
+      await page.locator("nav button[aria-haspopup=menu]:not(.group)").click();
+      await page.getByRole("menuitem").first().waitFor();
+      expect(await violations(page), "the menu of languages").toEqual([]);
+      await page.keyboard.press("Escape");
       for (const { name, path, ready } of places) {
         await visit(page, `${path}${path.includes("?") ? "&" : "?"}group=${stack.service.group}`);
         await page.locator(ready).first().waitFor();

@@ -57,7 +57,8 @@ function Choice({ children }: { children: React.ReactElement }) {
   const twins = alike(own);
   return (
     <>
-      <Menu position="bottom-end" width="min(320px, calc(100vw - 24px))">
+      {/* Within the header: at the document's end it would stand outside of every landmark. */}
+      <Menu position="bottom-end" width="min(320px, calc(100vw - 24px))" withinPortal={false}>
         <Menu.Target>{children}</Menu.Target>
         <Menu.Dropdown mah="min(420px, 70vh)" style={{ overflowY: "auto" }}>
           <Menu.Label>{t("group.label")}</Menu.Label>

@@ -26,7 +26,7 @@ function LanguageMenu() {
   const language = useLanguage();
   const sayFailure = useSayFailure();
   return (
-    <Menu position="bottom-end">
+    <Menu position="bottom-end" withinPortal={false}>
       <Menu.Target>
         <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t("nav.language")}>
           <Icon name="globe" />

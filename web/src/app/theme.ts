@@ -1,4 +1,4 @@
-import { createTheme, type MantineColorsTuple } from "@mantine/core";
+import { createTheme, type MantineColorsTuple, Menu } from "@mantine/core";
 
 const wire: MantineColorsTuple = [
   "#f0f1fd",
@@ -41,4 +41,8 @@ export const theme = createTheme({
   autoContrast: true,
   cursorType: "pointer",
   respectReducedMotion: true,
+  components: {
+    // A menu's children are its items: the first has the keyboard's attention, and not an element that is none.
+    Menu: Menu.extend({ defaultProps: { withInitialFocusPlaceholder: false } }),
+  },
 });
