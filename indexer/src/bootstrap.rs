@@ -28,7 +28,7 @@ use crate::checkpoint::{Checkpoint, WATCHER};
 use crate::fan_out::Versions;
 use crate::gap::{Reason, Wanted};
 use crate::lag::cluster_time;
-use crate::record::{RecordError, chunk_length, replace_statement};
+use crate::record::{RecordError, by_command, replace_statement};
 use crate::scan::{self, Query, Range};
 use reader::Taken;
 
@@ -275,15 +275,12 @@ pub(crate) fn progress_gauges(scan: &'static str, done: i64, total: i64) {
 /// Commands that put whole documents by `_id`, each as many as it may hold.
 fn put(collection: &str, documents: &[RawDocumentBuf]) -> Vec<RawDocumentBuf> {
     let statements: Vec<RawDocumentBuf> = documents.iter().filter_map(replace_statement).collect();
-    let (mut commands, mut rest) = (Vec::new(), &statements[..]);
-    while !rest.is_empty() {
-        let (chunk, behind) = rest.split_at(chunk_length(rest));
+    let commands = by_command(&statements).map(|chunk| {
         let mut updates = RawArrayBuf::new();
         chunk.iter().for_each(|one| updates.push(one.clone()));
-        commands.push(rawdoc! { "update": collection, "updates": updates });
-        rest = behind;
-    }
-    commands
+        rawdoc! { "update": collection, "updates": updates }
+    });
+    commands.collect()
 }
 
 fn raw_version(version: &Version) -> Result<RawDocumentBuf, bson::error::Error> {

@@ -29,7 +29,7 @@ use crate::judge::Part;
 use crate::progress::Position;
 use crate::trouble::{Said, Trouble, describe};
 use documents::{Documents, Row};
-pub(crate) use documents::{chunk_length, replace_statement};
+pub(crate) use documents::{by_command, replace_statement};
 
 /// So many deliveries in one batch are a backlog.
 const BACKLOG: usize = 200;
@@ -283,9 +283,7 @@ impl Recorder {
             self.update(names::SNAPSHOTS, &statements).await?;
             return Ok(());
         }
-        let mut rest = snapshots;
-        while !rest.is_empty() {
-            let (chunk, behind) = rest.split_at(chunk_length(rest));
+        for chunk in by_command(snapshots) {
             let mut ids = RawArrayBuf::new();
             chunk.iter().filter_map(|snapshot| snapshot.get("_id").ok()?).for_each(|id| ids.push(id));
             let removal = rawdoc! { "q": { "_id": { "$in": ids } }, "limit": 0, "hint": { "_id": 1 } };
@@ -293,7 +291,6 @@ impl Recorder {
             self.store.db.run_raw_command(command).session(&mut self.session).await?;
             let collection: Collection<RawDocumentBuf> = self.store.collection(names::SNAPSHOTS);
             collection.insert_many(chunk).session(&mut self.session).await?;
-            rest = behind;
         }
         Ok(())
     }
@@ -301,11 +298,8 @@ impl Recorder {
     /// Updates within the transaction, as many in a command as it may hold; answers how many documents matched.
     async fn update(&mut self, collection: &str, statements: &[RawDocumentBuf]) -> Result<i64, RecordError> {
         let mut matched = 0;
-        let mut rest = statements;
-        while !rest.is_empty() {
-            let (chunk, behind) = rest.split_at(chunk_length(rest));
+        for chunk in by_command(statements) {
             matched += self.command(collection, chunk).await?;
-            rest = behind;
         }
         Ok(matched)
     }

@@ -67,6 +67,7 @@ async fn a_change_that_meets_one_not_yet_on_a_majority_waits_for_it() {
     let set = |mode: &'static str| mongo.fail_point(doc! { "configureFailPoint": "disableSnapshotting", "mode": mode });
     set("alwaysOn").await.unwrap();
     let held_up = async {
+        // How long the trouble lasts.
         tokio::time::sleep(Duration::from_millis(400)).await;
         set("off").await.unwrap();
         // The point that a majority has moves with the next write.

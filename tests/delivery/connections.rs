@@ -67,6 +67,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, seen: Arc<Seen>
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         shared.versions.lock().unwrap_or_else(PoisonError::into_inner).push(request.version());
         async {
+            // Slow enough for requests to overlap.
             tokio::time::sleep(Duration::from_millis(30)).await;
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"ok"))))
         }

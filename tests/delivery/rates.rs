@@ -26,6 +26,7 @@ fn most_in_a_window(received: &[Received]) -> usize {
 /// How many arrive while this time passes.
 async fn arriving(scene: &Scene, path: &str, time: Duration) -> usize {
     let before = scene.receiver.received_at(path).len();
+    // Nothing is waited for: the count over a span is what a rate is.
     tokio::time::sleep(time).await;
     scene.receiver.received_at(path).len() - before
 }

@@ -95,9 +95,10 @@ impl Engine {
                 Step::Attempt(job, target) => self.attempt(job, &target).await,
                 Step::Release(job) => self.finish_without_attempt(job, None).await,
                 Step::GiveUp(job) => {
-                    let reason = match job.is_after_interruption() {
-                        true => "attempts used up, the last one interrupted",
-                        false => "attempts used up: the retry policy allows fewer by now",
+                    let reason = if job.is_after_interruption() {
+                        "attempts used up, the last one interrupted"
+                    } else {
+                        "attempts used up: the retry policy allows fewer by now"
                     };
                     self.finish_without_attempt(job, Some(reason)).await;
                 }

@@ -147,13 +147,16 @@ async fn gather(
     until: Instant,
     finish: &CancellationToken,
 ) {
-    while group.len() < GROUP && !group.iter().any(Statement::is_waited_for) {
-        let room = GROUP - group.len();
+    let mut seen = 0;
+    let (time, end) = (tokio::time::sleep_until(until), finish.cancelled());
+    tokio::pin!(time, end);
+    while group.len() < GROUP && !group[seen..].iter().any(Statement::is_waited_for) {
+        seen = group.len();
         tokio::select! {
             biased;
-            count = statements.recv_many(group, room) => if count == 0 { return },
-            () = finish.cancelled() => return,
-            () = tokio::time::sleep_until(until) => return,
+            count = statements.recv_many(group, GROUP - seen) => if count == 0 { return },
+            () = &mut end => return,
+            () = &mut time => return,
         }
     }
 }

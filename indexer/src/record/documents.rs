@@ -212,8 +212,17 @@ pub(crate) fn replace_statement(document: &RawDocumentBuf) -> Option<RawDocument
     Some(rawdoc! { "q": { "_id": id }, "u": document.clone(), "upsert": true })
 }
 
+/// These statements as they are told to commands: each as many as one may hold, and at least one.
+pub(crate) fn by_command(mut rest: &[RawDocumentBuf]) -> impl Iterator<Item = &[RawDocumentBuf]> {
+    std::iter::from_fn(move || {
+        let (chunk, behind) = rest.split_at(chunk_length(rest).min(rest.len()));
+        rest = behind;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
 /// How many of these statements, at least one, one command may hold.
-pub(crate) fn chunk_length(statements: &[RawDocumentBuf]) -> usize {
+fn chunk_length(statements: &[RawDocumentBuf]) -> usize {
     let mut bytes = 0;
     let fits = statements.iter().take(Recorder::STATEMENTS).take_while(|statement| {
         bytes += statement.as_bytes().len();

@@ -57,6 +57,7 @@ async fn a_shadow_prints_what_would_be_told_and_writes_nothing() -> Result<()> {
             stack.service.set_status(first, Status::InProgress).await?;
             stack.service.complete(first).await?;
             stack.service.create(NewTask::named("private too")).await?;
+            // The pace of the writes.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };

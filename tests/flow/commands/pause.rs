@@ -43,6 +43,7 @@ async fn a_pause_stops_sending_in_every_process_within_a_second_and_a_resume_sen
         let paused = SystemTime::now();
         for number in 0..20 {
             stack.service.create(NewTask::named(&format!("meanwhile {number}"))).await?;
+            // So that the pause lasts for longer than a look at the pauses takes.
             tokio::time::sleep(Duration::from_millis(80)).await;
         }
         log_matches(&stack, &stack.service.expected(), Actors::MayBeMissing).await?;

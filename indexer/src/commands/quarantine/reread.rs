@@ -92,12 +92,9 @@ impl Again {
     ) -> Vec<Part> {
         self.number += 1;
         let (mut parts, status, reason) = match reading {
-            // Whatever it said, the task as it was afterwards is known: what differed was told then.
-            Reading::Misfit(_) if self.is_passed(entry, memory) => (Vec::new(), EntryStatus::Superseded, None),
+            // Whatever it says, the task as it was afterwards is known: what differed was told then.
+            _ if self.is_passed(entry, memory) => (Vec::new(), EntryStatus::Superseded, None),
             Reading::Misfit(reason) => (Vec::new(), EntryStatus::Aside, Some(reason)),
-            Reading::Scanned(snapshot) if memory.get(&snapshot.id).is_some() => {
-                (Vec::new(), EntryStatus::Superseded, None)
-            }
             Reading::Scanned(snapshot) => {
                 memory.put(snapshot.clone(), self.number);
                 let part = Part { number: self.number, snapshots: vec![snapshot], ..Part::default() };
@@ -127,12 +124,6 @@ impl Again {
         memory: &mut Memory,
         versions: &mut Versions,
     ) -> (Vec<Part>, EntryStatus, Option<String>) {
-        let at = StreamTime::new(change.time, n);
-        if let What::Task { id, .. } = &change.what
-            && memory.get(id).is_some_and(|snapshot| at <= snapshot.at)
-        {
-            return (Vec::new(), EntryStatus::Superseded, None);
-        }
         let is_task = match &change.what {
             What::Task { id, .. } => {
                 self.judge.count_from(change.time, id, n);
@@ -220,12 +211,8 @@ mod tests {
     #[test]
     fn a_later_change_of_the_same_transaction_is_not_superseded_by_the_first() {
         let (mut scene, key) = (Scene::new(), ObjectId::new());
-        let first = scene.0.judge(
-            &entry(5, "tasks", "insert", key, task(0)),
-            Reading::of(&entry(5, "tasks", "insert", key, task(0)), &scene.3),
-            &mut scene.1,
-            &mut scene.2,
-        );
+        let first = entry(5, "tasks", "insert", key, task(0));
+        let first = scene.0.judge(&first, Reading::of(&first, &scene.3), &mut scene.1, &mut scene.2);
         let later = Entry { n: 1, ..entry(5, "tasks", "replace", key, task(1)) };
         let second = scene.0.judge(&later, Reading::of(&later, &scene.3), &mut scene.1, &mut scene.2);
         let at = |parts: &[Part]| parts.iter().flat_map(|part| &part.snapshots).map(|one| one.at.n).collect::<Vec<_>>();
