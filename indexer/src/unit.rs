@@ -149,8 +149,9 @@ mod tests {
     #[test]
     fn a_transaction_over_the_limit_goes_on_in_pieces_and_ends_only_at_its_end() {
         let (mut assembler, mut out) = (Assembler::default(), Vec::new());
+        let one = change(Some(1), 1);
         for _ in 0..=Assembler::LIMIT {
-            assembler.push(change(Some(1), 1), &mut out);
+            assembler.push(one.clone(), &mut out);
         }
         assert_eq!(sizes(&out), [(Assembler::LIMIT, false, false)]);
         assembler.silence(&mut out);

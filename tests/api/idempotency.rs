@@ -1,7 +1,5 @@
 //! Calls that are made again under their `Idempotency-Key`.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::Request;
 use bson::oid::ObjectId;
@@ -10,8 +8,8 @@ use serde_json::{Value, json};
 use taskwire::secrets::MasterKeys;
 use taskwire::store::idempotency::{self, KeptAnswer, Known};
 use taskwire::store::names;
-use taskwire_tests::eventually;
 use taskwire_tests::mongo::Mongo;
+use taskwire_tests::{SOON, eventually};
 
 use crate::harness::{Answer, Api, MASTER_KEY, WEBHOOKS, request, token};
 
@@ -124,7 +122,7 @@ async fn a_key_that_was_taken_though_the_database_did_not_say_so_is_free_again_s
     fail(&api, doc! { "times": 1 }, how).await;
     let failed = post(&api, api.admin_a, "doubt", WEBHOOKS, &api.body()).await;
     assert!(failed.status.is_server_error() && !failed.text.contains("PRIVATE"), "{}", failed.text);
-    let made = eventually("the key is free again", Duration::from_secs(20), async || {
+    let made = eventually("the key is free again", SOON, async || {
         let answer = post(&api, api.admin_a, "doubt", WEBHOOKS, &api.body()).await;
         if answer.status == 201 { Ok(()) } else { Err(answer.text) }
     });
@@ -142,7 +140,7 @@ async fn where_a_key_cannot_be_freed_the_answer_is_the_calls_own() {
     let answer = post(&api, api.admin_a, "k", WEBHOOKS, &bad).await;
     fail(&api, "off", doc! { "failCommands": ["delete"], "errorCode": 8 }).await;
     assert_eq!(answer.faulty_fields(), ["name"]);
-    let made = eventually("the key is free again", Duration::from_secs(20), async || {
+    let made = eventually("the key is free again", SOON, async || {
         let answer = post(&api, api.admin_a, "k", WEBHOOKS, &bad).await;
         if answer.status == 422 { Ok(()) } else { Err(answer.text) }
     });

@@ -17,6 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use taskwire::client::{Lookup, TargetClient};
 use taskwire::outcome::{Answer, Failure};
+use taskwire_tests::SOON;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -185,7 +186,7 @@ async fn a_dead_http2_connection_is_given_up_and_a_new_one_made() -> Result<()> 
     let began = Instant::now();
     let short = Duration::from_millis(500);
     while !is_delivered(&post(&client, &url, short).await?) {
-        assert!(began.elapsed() < Duration::from_secs(20), "the dead connection is used for ever");
+        assert!(began.elapsed() < SOON, "the dead connection is used for ever");
     }
     Ok(())
 }
@@ -208,7 +209,7 @@ async fn the_deadline_covers_lookup_connection_headers_and_body() -> Result<()> 
         let began = Instant::now();
         let answer = post(&client, &url, deadline).await?;
         assert_eq!(answer, Answer::Failure(Failure::Timeout(deadline)), "{phase}");
-        assert!((deadline..Duration::from_secs(3)).contains(&began.elapsed()), "{phase}");
+        assert!((deadline..Duration::from_secs(10)).contains(&began.elapsed()), "{phase}");
     }
     Ok(())
 }

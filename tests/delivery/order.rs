@@ -60,7 +60,7 @@ async fn a_stuck_task_with_a_long_queue_does_not_hold_back_others() -> Result<()
     let hook = scene
         .webhook("/stuck", |hook| {
             in_order(hook);
-            hook.retry_policy.backoff_seconds = 10;
+            hook.retry_policy.backoff_seconds = 15;
         })
         .await?;
     scene.receiver.script("/stuck", [Answer::Status(500)]);
@@ -71,7 +71,7 @@ async fn a_stuck_task_with_a_long_queue_does_not_hold_back_others() -> Result<()
     scene.failed_once(&rows[0].1.id).await?;
     scene.insert(&rows[1..]).await?;
     scene.queue(&hook, 100).await?;
-    scene.receiver.wait_for_requests("/stuck", 101, Duration::from_secs(8)).await?;
+    scene.receiver.wait_for_requests("/stuck", 101, Duration::from_secs(13)).await?;
     // Once the stuck one is delivered, its task goes on, parked rows included.
     scene.receiver.wait_for_requests("/stuck", 130, SOON).await?;
     let sequences = by_task(&scene, "/stuck").remove(&stuck.to_hex()).unwrap_or_default();

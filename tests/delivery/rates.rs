@@ -55,8 +55,13 @@ async fn two_processes_keep_one_rate_limit_and_what_a_killed_one_leaves_goes_to_
     scene.queue(&hook, 1000).await?;
     let (one, two) = tokio::try_join!(scene.dispatcher(), scene.dispatcher())?;
     wait_for_two_claimants(&scene).await?;
-    let together = arriving(&scene, "/rate", Duration::from_secs(4)).await;
-    assert!(together >= 56, "{together} in 4 s are less than 70 %");
+    eventually("four seconds in which at least 70 % arrive", SOON, async || {
+        match arriving(&scene, "/rate", Duration::from_secs(4)).await {
+            56.. => Ok(()),
+            few => Err(format!("{few} of 80")),
+        }
+    })
+    .await?;
     two.kill();
     let marks = scene.store.collection::<Document>(names::RATE_SHARES);
     eventually("the dead one's mark to go", SOON, async || {
@@ -65,8 +70,13 @@ async fn two_processes_keep_one_rate_limit_and_what_a_killed_one_leaves_goes_to_
         if count == 1 { Ok(()) } else { Err(format!("{count} marks")) }
     })
     .await?;
-    let alone = arriving(&scene, "/rate", Duration::from_secs(2)).await;
-    assert!(alone >= 30, "{alone} in 2 s are not the whole");
+    eventually("two seconds in which nearly the whole arrives", SOON, async || {
+        match arriving(&scene, "/rate", Duration::from_secs(2)).await {
+            30.. => Ok(()),
+            few => Err(format!("{few} of 40")),
+        }
+    })
+    .await?;
     let received = scene.receiver.received_at("/rate");
     let most = most_in_a_window(&received);
     assert!(most <= 20, "{most} within {WINDOW:?}");

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bson::oid::ObjectId;
@@ -17,6 +16,7 @@ use taskwire::model::{
 use taskwire::secrets::MasterKeys;
 use taskwire::store::{ServerClock, Store, connect, ensure_indexes, names};
 use taskwire_indexer::dispatch::{self, DispatchHandle};
+pub(crate) use taskwire_tests::SOON;
 use taskwire_tests::process::Launch;
 use taskwire_tests::{Db, Program, Receiver, eventually};
 use tokio::task::JoinHandle;
@@ -24,9 +24,6 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(crate) const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-
-/// Longer than anything here takes when it works.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) struct Scene {
     pub(crate) store: Store,
@@ -75,7 +72,8 @@ impl Scene {
             events: EventFilter::default(),
             headers: Some(seal(SealedField::Headers, &serde_json::to_string(&headers)?)?),
             retry_policy: RetryPolicy { max_attempts: 5, backoff_seconds: 1 },
-            timeout_seconds: 1,
+            // Longer than an answer takes on a busy machine: what times out is made again.
+            timeout_seconds: 20,
             rate_limit_per_second: None,
             ordering: Ordering::None,
             skip_inbound_echoes: false,

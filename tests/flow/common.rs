@@ -1,16 +1,12 @@
 //! What these tests share.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use bson::doc;
 use futures::TryStreamExt;
 use taskwire::model::TaskEvent;
+pub(crate) use taskwire_tests::SOON;
 use taskwire_tests::expected::{Actors, compare};
 use taskwire_tests::{Expected, Observed, Process, Program, Stack, eventually};
-
-/// How long anything may take on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// The indexer, tailing.
 pub(crate) async fn start_indexer(stack: &Stack) -> Result<Process> {

@@ -1,7 +1,5 @@
 //! `healthcheck` of both programs: the exit code is the answer, one line says why.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use taskwire_tests::process::Ran;
 use taskwire_tests::{Process, Profile, Program, Stack};
@@ -62,7 +60,7 @@ async fn half_a_request_does_not_hold_up_a_stop() -> Result<()> {
         tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET /healthz HTTP/1.1\r\nX-Half: ").await?;
         // The process has it once it answers another connection.
         ask(program, &address(&process), &[]).await?.expect(0)?;
-        assert_eq!(process.stop(Duration::from_secs(15)).await?, Some(0));
+        assert_eq!(process.stop(SOON).await?, Some(0));
     }
     Ok(())
 }

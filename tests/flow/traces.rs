@@ -1,7 +1,5 @@
 //! One trace from the change to the partner, told by whoever took part, to a collector of OpenTelemetry.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -124,7 +122,7 @@ async fn a_collector_that_is_away_holds_nothing_up_and_is_told_once_and_partners
     stack.service.create(NewTask::named("task")).await?;
     stack.receiver.wait_for_events(HOOK, 4, SOON).await?;
     // The last ones are tried once more at the end, which takes no longer for it.
-    assert_eq!(indexer.stop(Duration::from_secs(10)).await?, Some(0));
+    assert_eq!(indexer.stop(SOON).await?, Some(0));
     let log = indexer.log();
     assert_eq!(log.matches("traces cannot be sent").count(), 1, "{log}");
     ensure!(!log.contains(PRIVATE), "{log}");

@@ -1,7 +1,5 @@
 //! What cannot be understood is put aside, and the rest flows.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use bson::oid::ObjectId;
 use bson::{Document, doc};
@@ -40,7 +38,7 @@ async fn without_a_mongodb_the_first_start_says_so_and_ends() -> Result<()> {
     let uri = format!("mongodb://127.0.0.1:{}/?replicaSet=rs0&serverSelectionTimeoutMS=500", free_port()?);
     for program in [Program::Indexer, Program::Api] {
         let mut process: Process = stack.launch(program).set("TASKWIRE_MONGODB_URI", &uri).spawn()?;
-        assert_eq!(process.wait_for_end(Duration::from_secs(20)).await?, Some(1));
+        assert_eq!(process.wait_for_end(SOON).await?, Some(1));
         assert!(process.log().contains("TASKWIRE_MONGODB_URI"), "{}", process.log());
     }
     Ok(())

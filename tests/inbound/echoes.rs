@@ -1,7 +1,5 @@
 //! What a partner writes comes back through the stream as its own, with the real programs.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use bson::doc;
 use futures::TryStreamExt;
@@ -12,11 +10,9 @@ use taskwire_tests::admin_api::webhook_for_all_events;
 use taskwire_tests::receiver::hex_signature;
 use taskwire_tests::service::{Edit, NewTask};
 use taskwire_tests::stack::HOOK;
-use taskwire_tests::{AdminApi, Process, Profile, Program, Stack, eventually};
+use taskwire_tests::{AdminApi, Process, Profile, Program, SOON, Stack, eventually};
 
 use crate::scene::now;
-
-const SOON: Duration = Duration::from_secs(30);
 
 /// The API's process, and a partner with all scopes.
 pub struct Partner {

@@ -4,6 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+/// How long a condition is waited for that should hold soon. Nothing waits so long where all is well; a busy machine may take
+/// many times as long as a quiet one, and that is no failure.
+pub const SOON: Duration = Duration::from_secs(90);
+
 /// How often a condition is asked for.
 const INTERVAL: Duration = Duration::from_millis(20);
 

@@ -23,7 +23,7 @@ pub mod strict;
 
 pub use admin_api::AdminApi;
 pub use collector::Collector;
-pub use eventually::eventually;
+pub use eventually::{SOON, eventually};
 pub use expected::{Expected, Observed, compare};
 pub use mongo::{Db, Mongo, MongoOptions};
 pub use process::{Process, Program};

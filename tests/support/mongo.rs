@@ -15,7 +15,7 @@ use mongodb::options::ClientOptions;
 pub use db::Db;
 pub use node::Node;
 
-use crate::eventually;
+use crate::{SOON, eventually};
 
 /// How a replica set is started.
 #[derive(Debug, Clone)]
@@ -182,11 +182,11 @@ impl Mongo {
     /// # Errors
     /// When no election follows in time.
     pub async fn step_down(&mut self) -> Result<usize> {
-        let primary = self.wait_for_primary(Duration::from_secs(30)).await?;
+        let primary = self.wait_for_primary(SOON).await?;
         let command = doc! { "replSetStepDown": 5, "secondaryCatchUpPeriodSecs": 3, "force": true };
         // The server may close the connection as it steps down: an error is no sign of failure.
         let _ = self.nodes[primary].client().await?.database("admin").run_command(command).await;
-        self.wait_for_primary(Duration::from_secs(30)).await
+        self.wait_for_primary(SOON).await
     }
 
     /// A client of the whole set.
@@ -231,7 +231,7 @@ impl Mongo {
     /// # Errors
     /// The server's, for instance when test commands are off.
     pub async fn fail_point(&self, command: Document) -> Result<()> {
-        let primary = self.wait_for_primary(Duration::from_secs(30)).await?;
+        let primary = self.wait_for_primary(SOON).await?;
         self.nodes[primary].client().await?.database("admin").run_command(command).await?;
         Ok(())
     }
@@ -278,14 +278,14 @@ mod tests {
         session.commit_transaction().await.unwrap();
         mongo.node(0).kill().unwrap();
         mongo.node(0).restart().await.unwrap();
-        mongo.wait_for_primary(Duration::from_secs(30)).await.unwrap();
+        mongo.wait_for_primary(SOON).await.unwrap();
         assert_eq!(db.collection::<Document>("c").count_documents(doc! {}).await.unwrap(), 1);
     }
 
     #[tokio::test]
     async fn of_three_nodes_another_takes_over_when_the_primary_steps_down() {
         let mut mongo = Mongo::three().await.unwrap();
-        let before = mongo.wait_for_primary(Duration::from_secs(30)).await.unwrap();
+        let before = mongo.wait_for_primary(SOON).await.unwrap();
         assert_ne!(mongo.step_down().await.unwrap(), before);
     }
 }

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
-use crate::{eventually, free_port};
+use crate::{SOON, eventually, free_port};
 
 /// A program of this workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,10 +158,10 @@ impl Launch {
     /// Starts it and waits until `/readyz` answers 200.
     ///
     /// # Errors
-    /// When it ends or is not ready within 30 s; with the end of its log.
+    /// When it ends or is not ready within [`SOON`]; with the end of its log.
     pub async fn start(self) -> Result<Process> {
         let mut process = self.spawn()?;
-        process.wait_until_ready(Duration::from_secs(30)).await?;
+        process.wait_until_ready(SOON).await?;
         Ok(process)
     }
 }

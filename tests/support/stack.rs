@@ -46,7 +46,8 @@ impl Stack {
     /// A program with the settings of this stack.
     #[must_use]
     pub fn launch(&self, program: Program) -> Launch {
-        launch(program, self.db.uri(), self.db.name(), self.service.profile())
+        // On a busy machine a history row may come later than the default allows, and its actor would rightly be missing.
+        launch(program, self.db.uri(), self.db.name(), self.service.profile()).set("TASKWIRE_ACTOR_WAIT_MS", "1000")
     }
 
     /// A client of the API at this base URL, as the group's admin.

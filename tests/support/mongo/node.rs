@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::MongoOptions;
-use crate::{eventually, free_port};
+use crate::{SOON, eventually, free_port};
 
 /// A mongod process that can be stopped, killed, paused and started again on the same port and data.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl Node {
     pub async fn stop(&mut self) -> Result<()> {
         self.signal(Signal::SIGTERM)?;
         let Some(mut child) = self.child.take() else { return Ok(()) };
-        eventually("mongod to end", Duration::from_secs(30), async || match child.try_wait() {
+        eventually("mongod to end", SOON, async || match child.try_wait() {
             Ok(Some(_)) => Ok(()),
             _ => Err("it runs".to_owned()),
         })
