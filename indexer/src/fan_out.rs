@@ -55,10 +55,7 @@ impl Versions {
             webhooks.retain(|_, versions| {
                 let past = versions.partition_point(|version| version.at <= position);
                 versions.drain(..past.saturating_sub(1));
-                versions.len() > 1
-                    || versions
-                        .iter()
-                        .any(|version| version.live || version.mute_until.is_some() || version.at > position)
+                versions.iter().any(|version| version.live || version.mute_until.is_some() || version.at > position)
             });
         }
         self.groups.retain(|_, webhooks| !webhooks.is_empty());
@@ -145,6 +142,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_configured_and_changed_at_one_time_goes_by_the_configuration() {
+        let webhook = ObjectId::new();
+        let later_in_it = StreamTime { n: 3, ..at(10) };
+        let mut versions = Versions::default();
+        versions.add(Version { at: later_in_it, ..version(webhook, 10, true) });
+        versions.add(Version {
+            at: later_in_it,
+            ..Version::mute(&DocId::parse("h"), at(10), DateTime::from_millis(50_000))
+        });
+        assert_eq!([9, 10].map(|time| count(&versions, time, EventKind::Created, false)), [0, 1]);
+        assert_eq!([9, 10].map(|time| versions.muted(&DocId::parse("h"), at(time), 10_000)), [false, true]);
+    }
+
+    #[test]
     fn the_filter_and_the_echo_switch_are_obeyed() {
         let mut versions = Versions::default();
         versions.add(version(ObjectId::new(), 1, true));
@@ -177,6 +188,34 @@ mod tests {
         versions.prune(at(15).timestamp());
         assert!(muted(&versions, 19));
         assert!(!versions.muted(&DocId::parse("h"), at(12), 12_000));
+    }
+
+    #[test]
+    fn the_newest_version_is_the_last_of_the_stream_whatever_order_they_came_in() {
+        let (webhook, other) = (ObjectId::new(), ObjectId::new());
+        let mut versions = Versions::default();
+        for (webhook, time) in [(webhook, 20), (webhook, 10), (other, 5)] {
+            versions.add(version(webhook, time, true));
+        }
+        let newest = |webhook| versions.newest(webhook).map(|version| version.at);
+        assert_eq!([webhook, other, ObjectId::new()].map(newest), [Some(at(20)), Some(at(5)), None]);
+        let mut all: Vec<_> = versions.newest_of_all().map(|version| version.at).collect();
+        all.sort();
+        assert_eq!(all, [at(5), at(20)]);
+    }
+
+    #[test]
+    fn pruning_keeps_a_webhook_that_is_live_or_ends_later_and_a_mute() {
+        let group = DocId::parse("g");
+        let (live, ended, ends_later) = (ObjectId::new(), ObjectId::new(), ObjectId::new());
+        let mut versions = Versions::default();
+        versions.add(version(live, 10, true));
+        versions.add(version(ended, 10, false));
+        versions.add(version(ends_later, 30, false));
+        versions.add(Version::mute(&group, at(10), DateTime::from_millis(50_000)));
+        versions.prune(at(20).timestamp());
+        let kept = |webhook| versions.newest(webhook).is_some();
+        assert_eq!([live, ended, ends_later, Version::mute_id(&group)].map(kept), [true, false, true, true]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! commit is unknown, the batch number tells.
 
 mod documents;
+mod error;
 mod told;
 
 use std::collections::HashSet;
@@ -14,12 +15,11 @@ use std::time::{Duration, Instant};
 use backoff::backoff::Backoff;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use bson::{RawArrayBuf, RawDocumentBuf, doc, rawdoc};
-use mongodb::error::{Error, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::{ClientSession, Collection};
 use taskwire::mapping::Mapping;
 use taskwire::model::{Delivery, DeliveryId, EventId, StreamTime, TaskEvent};
 use taskwire::store::parcels::{self, NewParcel};
-use taskwire::store::{ServerClock, Store, describe_document, is_duplicate, names, without_values};
+use taskwire::store::{ServerClock, Store, names, without_values};
 use taskwire::telemetry::{Readiness, StatusBoard};
 
 use crate::checkpoint::{Checkpoint, WATCHER};
@@ -27,9 +27,11 @@ use crate::dispatch::{DispatchHandle, HandedOver};
 use crate::gap::Gap;
 use crate::judge::Part;
 use crate::progress::Position;
-use crate::trouble::{Said, Trouble, describe};
+use crate::trouble::Said;
 use documents::{Documents, Row};
 pub(crate) use documents::{by_command, replace_statement};
+pub use error::RecordError;
+use error::{Next, is_in_doubt, next};
 
 /// So many deliveries in one batch are a backlog.
 const BACKLOG: usize = 200;
@@ -55,36 +57,6 @@ impl Batch {
     /// Bytes of one batch, unless one part alone has more, about: a transaction must fit the server's cache, and is refused
     /// from some 15 % of it on (`TransactionTooLargeForCache`). What a server of the least memory has is 256 MB.
     pub const BYTES: usize = 16 << 20;
-}
-
-/// Why recording ended.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// Another process leads.
-    #[error("another process has taken over (epoch {epoch} is fenced off)")]
-    Fenced {
-        /// This process's epoch.
-        epoch: i64,
-    },
-    /// What was read again is aside no longer.
-    #[error("an entry of quarantinedChanges was retried or dropped by somebody else meanwhile: nothing was recorded")]
-    NoLongerAside,
-    /// Waiting does not help.
-    #[error("recording failed: {}", describe(.0))]
-    Database(#[from] Error),
-    /// The server refused a statement.
-    #[error("recording into {collection} failed: {message} (code {code})")]
-    Refused {
-        /// The collection.
-        collection: String,
-        /// The server's code.
-        code: i32,
-        /// The server's message.
-        message: String,
-    },
-    /// A document could not be made.
-    #[error("recording failed: {}", describe_document(.0))]
-    Document(#[from] bson::error::Error),
 }
 
 /// Writes batches in the name of one epoch.
@@ -377,36 +349,4 @@ fn patience() -> ExponentialBackoff {
         .with_max_interval(Duration::from_secs(2))
         .with_max_elapsed_time(Some(Duration::from_secs(60)))
         .build()
-}
-
-/// What follows an attempt that failed.
-enum Next {
-    /// The same batch, after a wait: the reason may pass.
-    Again,
-    /// The batch without what stands already.
-    WithoutWhatStands,
-    /// A new tail from the stored position.
-    GiveUp,
-}
-
-fn next(error: &RecordError) -> Next {
-    let trouble = match error {
-        RecordError::Database(error) if is_duplicate(error) => return Next::WithoutWhatStands,
-        RecordError::Database(error) => Trouble::of(error),
-        RecordError::Refused { code, .. } => Trouble::of_code(*code),
-        RecordError::Fenced { .. } | RecordError::NoLongerAside | RecordError::Document(_) => return Next::GiveUp,
-    };
-    match trouble {
-        Trouble::Passing => Next::Again,
-        Trouble::PositionLost
-        | Trouble::TokenRefused
-        | Trouble::NotAllowed
-        | Trouble::TooLarge
-        | Trouble::Unsuited
-        | Trouble::Unknown => Next::GiveUp,
-    }
-}
-
-fn is_in_doubt(error: &RecordError) -> bool {
-    matches!(error, RecordError::Database(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT))
 }

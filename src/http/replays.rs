@@ -1,213 +1,29 @@
 //! Bulk replays and backfills: asked for here, done by an indexer in the background, watched and cancelled here.
 
+mod answer;
+mod input;
+
 use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use bson::{DateTime, oid::ObjectId};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
+use self::answer::{ReplayAnswer, StartedAnswer};
+use self::input::{BackfillInput, ReplayInput};
 use super::App;
 use super::auth::Caller;
-use super::body::{JsonBody, given};
-use super::error::{ApiError, ApiResult, FieldError};
+use super::body::JsonBody;
+use super::error::{ApiError, ApiResult};
 use super::idempotency::OfGroup;
 use super::page::{ListKey, Page, PageParameters};
-use super::query::{Query, read_time, show_time};
+use super::query::{Query, show_time};
 use super::webhooks::{WebhookPath, find_webhook};
-use crate::model::{
-    AuditAction, AuditEntry, DeliveryStatus, EventKind, Replay, ReplayKind, ReplayState, Selection, Webhook,
-};
+use crate::model::{AuditAction, AuditEntry, Replay, ReplayKind, ReplayState, Selection, Webhook};
 use crate::store::replays::{self, Count, Started};
 use crate::store::webhooks::Deleted;
-
-/// How many kinds of events may be named.
-const KINDS_MAX: usize = 100;
-
-/// What a bulk replay takes.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = BulkReplay)]
-pub(super) struct ReplayInput {
-    /// `dead-letter` (the default) or `delivered`.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, pattern = "^(dead-letter|delivered)$", example = "dead-letter")]
-    status: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, value_type = Option<Vec<EventKind>>, max_items = 100)]
-    event_types: Option<Vec<String>>,
-    /// Deliveries made at this time or later, in RFC 3339.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, format = DateTime)]
-    since: Option<String>,
-    /// Deliveries made before this time.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, format = DateTime, example = "2025-12-16T12:34:56.123Z")]
-    until: Option<String>,
-    /// Only count.
-    #[serde(default)]
-    #[schema(example = false)]
-    dry_run: bool,
-}
-
-/// What a backfill takes.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Backfill)]
-pub(super) struct BackfillInput {
-    /// Events of this time or later, in RFC 3339; must be given.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, format = DateTime, required = true)]
-    since: Option<String>,
-    /// Events before this time; the present, if not given.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, format = DateTime, example = "2025-12-16T12:34:56.123Z")]
-    until: Option<String>,
-    /// What the webhook asks for now, if not given.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, value_type = Option<Vec<EventKind>>, max_items = 100)]
-    event_types: Option<Vec<String>>,
-    /// Only count.
-    #[serde(default)]
-    #[schema(example = false)]
-    dry_run: bool,
-}
-
-/// What was begun, or would be.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = ReplayStarted)]
-pub(super) struct StartedAnswer {
-    /// How many deliveries it queues.
-    #[schema(example = 17)]
-    count: u64,
-    /// Whether there are more, which took too long to count.
-    count_is_minimum: bool,
-    /// Under which it can be watched; null for a dry run.
-    #[schema(required = true, example = "65a0000000000000000000f6")]
-    replay_id: Option<String>,
-}
-
-/// A bulk replay or backfill.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Replay)]
-pub(super) struct ReplayAnswer {
-    #[schema(example = "65a0000000000000000000f6")]
-    id: String,
-    #[schema(example = "65a0000000000000000000a1")]
-    group_id: String,
-    #[schema(example = "65a0000000000000000000b2")]
-    webhook_id: String,
-    kind: ReplayKind,
-    status: ReplayState,
-    /// Why it failed.
-    #[schema(required = true, example = json!(null))]
-    reason: Option<String>,
-    /// How many there were at the request.
-    #[schema(example = 17)]
-    total: i64,
-    /// Deliveries queued so far.
-    #[schema(example = 12)]
-    done: i64,
-    /// Left out so far: open by then, there already, or without an event any more.
-    #[schema(example = 1)]
-    skipped: i64,
-    /// Of a replay: what became of the deliveries before.
-    #[schema(required = true)]
-    delivery_status: Option<DeliveryStatus>,
-    /// Which kinds; none named: all.
-    event_types: Vec<EventKind>,
-    #[schema(required = true, format = DateTime)]
-    since: Option<String>,
-    #[schema(format = DateTime)]
-    until: String,
-    /// The user who asked for it.
-    #[schema(example = "65a0000000000000000000d4")]
-    requested_by: String,
-    #[schema(format = DateTime)]
-    created_at: String,
-    #[schema(required = true, format = DateTime)]
-    finished_at: Option<String>,
-}
-
-impl From<Replay> for ReplayAnswer {
-    fn from(replay: Replay) -> Self {
-        Self {
-            id: replay.id.to_hex(),
-            group_id: replay.group_id.to_string(),
-            webhook_id: replay.webhook_id.to_hex(),
-            kind: replay.kind,
-            status: replay.status,
-            reason: replay.reason,
-            total: replay.total,
-            done: replay.done,
-            skipped: replay.skipped,
-            delivery_status: (replay.kind == ReplayKind::Replay).then_some(replay.selection.status),
-            event_types: replay.selection.event_types,
-            since: replay.selection.since.map(show_time),
-            until: show_time(replay.selection.until),
-            requested_by: replay.by.to_string(),
-            created_at: show_time(replay.requested_at),
-            finished_at: replay.finished_at.map(show_time),
-        }
-    }
-}
-
-/// Reads the fields of both, collecting what is wrong with them.
-struct Reader {
-    now: DateTime,
-    errors: Vec<FieldError>,
-}
-
-impl Reader {
-    fn fault(&mut self, field: &str, message: impl Into<String>) {
-        self.errors.push(FieldError::new(field, message));
-    }
-
-    fn time(&mut self, field: &str, text: Option<&str>) -> Option<DateTime> {
-        let time = read_time(text?);
-        if time.is_none() {
-            self.fault(field, "is no time in RFC 3339, such as 2026-01-31T12:00:00Z");
-        }
-        time
-    }
-
-    /// From when to when; never into the time after the request.
-    fn range(&mut self, since: Option<&str>, until: Option<&str>) -> (Option<DateTime>, DateTime) {
-        let (since, until) = (self.time("since", since), self.time("until", until));
-        let until = until.map_or(self.now, |until| until.min(self.now));
-        if since.is_some_and(|since| since >= until) {
-            self.fault("since", "is not before until, or not past");
-        }
-        (since, until)
-    }
-
-    fn kinds(&mut self, names: Option<Vec<String>>) -> Vec<EventKind> {
-        let names = names.unwrap_or_default();
-        if names.len() > KINDS_MAX {
-            self.fault("eventTypes", format!("must have at most {KINDS_MAX} entries"));
-        }
-        let mut kinds = Vec::new();
-        for (at, name) in names.into_iter().enumerate().take(KINDS_MAX) {
-            match EventKind::from_name(&name) {
-                Some(kind) if !kinds.contains(&kind) => kinds.push(kind),
-                Some(_) => {}
-                None => {
-                    let known = EventKind::ALL.map(EventKind::name).join(", ");
-                    self.fault(&format!("eventTypes[{at}]"), format!("is none of: {known}"));
-                }
-            }
-        }
-        kinds
-    }
-
-    fn finish<T>(self, value: T) -> ApiResult<T> {
-        if self.errors.is_empty() { Ok(value) } else { Err(ApiError::invalid(self.errors)) }
-    }
-}
 
 /// `POST …/{id}/replay`: 202. Those that exist at the request, each once; open ones are left out.
 #[utoipa::path(
@@ -233,21 +49,10 @@ pub(super) async fn replay(
 ) -> ApiResult<Begun> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::Without).await?;
     let input: ReplayInput = body.read(&[])?;
-    let now = app.clock.now();
-    let mut reader = Reader { now, errors: Vec::new() };
-    let status = match input.status.as_deref() {
-        None | Some("dead-letter") => DeliveryStatus::DeadLetter,
-        Some("delivered") => DeliveryStatus::Delivered,
-        Some(_) => {
-            reader.fault("status", "is none of: dead-letter, delivered (what is queued or failed is tried anyway)");
-            DeliveryStatus::DeadLetter
-        }
-    };
-    let (since, until) = reader.range(input.since.as_deref(), input.until.as_deref());
-    let event_types = reader.kinds(input.event_types);
-    let selection = reader.finish(Selection { status, event_types, since, until, without_echoes: false })?;
+    let dry_run = input.dry_run;
+    let selection = input.selection(app.clock.now())?;
     let count = replays::count_deliveries(&app.store, &webhook, &selection).await?;
-    begin(&app, caller, &webhook, (ReplayKind::Replay, selection), count, input.dry_run).await
+    begin(&app, caller, &webhook, (ReplayKind::Replay, selection), count, dry_run).await
 }
 
 /// `POST …/{id}/backfill`: 202. Deliveries of events of the log that the webhook never got.
@@ -275,33 +80,11 @@ pub(super) async fn backfill(
 ) -> ApiResult<Begun> {
     let webhook = find_webhook(&app, &caller, &id, Deleted::Without).await?;
     let input: BackfillInput = body.read(&[])?;
-    let mut reader = Reader { now: app.clock.now(), errors: Vec::new() };
-    let (since, until) = reader.range(input.since.as_deref(), input.until.as_deref());
-    if input.since.is_none() {
-        reader.fault("since", "must be given");
-    }
-    let mut event_types = reader.kinds(input.event_types);
-    if let (Some(since), Some(from)) = (since, replays::deliveries_whole_from(&app.store).await?)
-        && since < from
-        && until > webhook.created_at
-        && webhook.created_at < from
-    {
-        let from = show_time(from);
-        reader.fault(
-            "since",
-            format!("reaches back to where deliveries were sent and removed since: name {from} or later"),
-        );
-    }
-    if event_types.is_empty() {
-        event_types = EventKind::ALL.into_iter().filter(|kind| webhook.events.wants(*kind)).collect();
-    }
-    if event_types.is_empty() {
-        reader.fault("eventTypes", "must be given: the webhook asks for no events");
-    }
-    let (status, without_echoes) = (DeliveryStatus::Queued, webhook.skip_inbound_echoes);
-    let selection = reader.finish(Selection { status, event_types, since, until, without_echoes })?;
+    let dry_run = input.dry_run;
+    let whole_from = replays::deliveries_whole_from(&app.store).await?;
+    let selection = input.selection(&webhook, app.clock.now(), whole_from)?;
     let count = replays::count_missing(&app.store, &webhook, &selection).await?;
-    begin(&app, caller, &webhook, (ReplayKind::Backfill, selection), count, input.dry_run).await
+    begin(&app, caller, &webhook, (ReplayKind::Backfill, selection), count, dry_run).await
 }
 
 /// What is answered, and about which group.
