@@ -103,22 +103,19 @@ impl Leader {
         let clock = self.clock.clone();
         tokio::spawn(retention::sweep(self.store.clone(), clock, self.settings.retention, over.clone()));
         let mut next = Next::AfterToken;
-        loop {
+        while !over.is_cancelled() {
             match self.tail(held.epoch, next, &over, pause).await {
                 TermEnd::Stopped => break,
-                TermEnd::LostLease => {
-                    tracing::warn!(epoch = held.epoch, "another process leads now; standing by");
-                    break;
-                }
+                TermEnd::LostLease => over.cancel(),
                 TermEnd::Trouble { reason, next: then, grave } => {
                     next = then;
                     self.not_ready(reason, grave);
-                    wait(pause, stop).await;
-                    if stop.is_cancelled() {
-                        break;
-                    }
+                    wait(pause, &over).await;
                 }
             }
+        }
+        if over.is_cancelled() && !stop.is_cancelled() {
+            tracing::warn!(epoch = held.epoch, "another process leads now; standing by");
         }
         over.cancel();
         // The beat's task ends at the cancellation; its last renewal must not come after the release.

@@ -80,6 +80,7 @@ pub async fn stand_by(
         if (still || sight.is_free())
             && let Some(held) = take_over(store, owner, &sight).await?
         {
+            tracing::info!(epoch = held.epoch, "leading: this process tails the stream");
             return Ok(Some(held));
         }
         if sight.bootstrapped {
@@ -122,7 +123,6 @@ async fn take_over(store: &Store, owner: &str, sight: &Sight) -> Result<Option<H
         .update_one(doc! { "_id": LEASE, "$or": [{ "epoch": { "$lt": epoch } }, { "epoch": null }] }, fresh)
         .upsert(true)
         .await?;
-    tracing::info!(epoch, "leading: this process tails the stream");
     Ok(Some(Held { epoch, checkpoint }))
 }
 
@@ -164,14 +164,15 @@ async fn end_session(store: &Store, lease: &Document) {
     }
 }
 
-/// Keeps the lease's beat going until stopped; ends by itself when another epoch took over.
-pub async fn keep(store: Store, epoch: i64, lease: Duration, stop: CancellationToken) {
+/// Keeps the lease's beat going until the term is over, and ends the term when another epoch took over: a leader with nothing
+/// to record would otherwise notice only at its next write.
+pub async fn keep(store: Store, epoch: i64, lease: Duration, over: CancellationToken) {
     let mut said = Said::default();
     let mut every = tokio::time::interval(lease / 4);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = over.cancelled() => return,
             _ = every.tick() => {}
         }
         let renewed = store
@@ -180,7 +181,7 @@ pub async fn keep(store: Store, epoch: i64, lease: Duration, stop: CancellationT
             .await;
         match renewed {
             Ok(result) if result.matched_count == 0 => {
-                tracing::warn!(epoch, "another process took over the lease");
+                over.cancel();
                 return;
             }
             Ok(_) => said.forget(),

@@ -57,6 +57,21 @@ async fn what_is_read_again_after_a_reset_back_is_told_once() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_leader_with_nothing_to_record_notices_that_its_place_was_taken_and_takes_it_again() -> Result<()> {
+    let stack = Stack::new(Profile::TasksTracker).await?;
+    // Its next write would come later than anything here is waited for.
+    let mut indexer = stack.launch(Program::Indexer).set("TASKWIRE_IDLE_CHECKPOINT_MS", "600000").start().await?;
+    let now = exact(cluster_time(&stack).await?);
+    command(&stack, &["checkpoint", "reset", "--to", &now, "--yes"]).await?.expect(0)?;
+    indexer.wait_for_log("another process leads now", SOON).await?;
+    a_task(&stack, "after").await?;
+    log_matches(&stack, &stack.service.expected(), Actors::MayBeMissing).await?;
+    assert_eq!(watcher(&stack).await?.get_i64("epoch")?, 3);
+    indexer.stop(SOON).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_reset_forward_asks_for_the_recovery_of_what_it_leaves_out() -> Result<()> {
     let stack = Stack::new(Profile::TasksTracker).await?;
     let mut indexer = start_indexer(&stack).await?;
