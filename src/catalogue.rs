@@ -10,7 +10,7 @@ use bson::DateTime;
 use serde_json::Value;
 
 use crate::mapping::Mapping;
-use crate::model::{DocId, EventId, EventKind};
+use crate::model::{EventId, EventKind, Webhook};
 
 /// What a body tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,12 +103,20 @@ pub fn entry(mapping: &Mapping, kind: BodyKind) -> Entry {
     Entry { kind, schema: schema::of(mapping, kind), sample: sample::of(mapping, kind) }
 }
 
-/// The body of a test: the sample of this kind as of now in this group, marked as a test.
+/// The body of a test: the sample of this kind as of now, of this webhook and its group, marked as a test.
 #[must_use]
-pub fn test_body(mapping: &Mapping, kind: BodyKind, id: &EventId, group: &DocId, now: DateTime) -> String {
+pub fn test_body(mapping: &Mapping, kind: BodyKind, id: &EventId, webhook: &Webhook, now: DateTime) -> String {
     let mut body = sample::of(mapping, kind);
+    if body["data"]["webhookId"].is_string() {
+        let data = &mut body["data"];
+        data["webhookId"] = webhook.id.to_hex().into();
+        data["webhookName"] = webhook.name.as_str().into();
+        if let Some(path) = data["mend"]["path"].as_str() {
+            data["mend"]["path"] = path.replace(sample::WEBHOOK, &webhook.id.to_hex()).into();
+        }
+    }
     body["id"] = id.as_str().into();
-    body["groupId"] = group.to_string().into();
+    body["groupId"] = webhook.group_id.to_string().into();
     body["timestamp"] = crate::mapping::value::rfc3339(now.timestamp_millis()).into();
     body["test"] = true.into();
     body.to_string()

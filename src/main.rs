@@ -44,7 +44,8 @@ enum Command {
     Healthcheck,
     /// Print the API's description in OpenAPI 3.1, as docs/openapi.json holds it.
     Openapi,
-    /// Seal everything anew with the first key of TASKWIRE_MASTER_KEY. May be stopped and begun again, beside running programs.
+    /// Seal webhooks' and integrations' secrets anew with the first key of TASKWIRE_MASTER_KEY (answers kept for a day under an
+    /// Idempotency-Key are not). May be stopped and begun again, beside running programs.
     Rekey,
     /// Print a token for development, as the task service issues it. Needs TASKWIRE_DEV=true.
     Token {

@@ -7,7 +7,7 @@ use crate::mapping::{Field, FieldType, Mapping, Show};
 use crate::model::EventKind;
 
 const GROUP: &str = "65a0000000000000000000a1";
-const WEBHOOK: &str = "65a0000000000000000000b2";
+pub(super) const WEBHOOK: &str = "65a0000000000000000000b2";
 const TASK: &str = "65a0000000000000000000c3";
 const OTHER_TASK: &str = "65a0000000000000000000c4";
 const USER: &str = "65a0000000000000000000d4";

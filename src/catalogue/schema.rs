@@ -8,7 +8,7 @@ use crate::model::EventKind;
 
 pub(super) fn of(mapping: &Mapping, kind: BodyKind) -> Value {
     let data = match kind {
-        BodyKind::Test => closed(json!({"webhookId": text(), "webhookName": text()}), &[]),
+        BodyKind::Test => object(json!({"webhookId": text(), "webhookName": text()}), &[]),
         BodyKind::Event(
             EventKind::WebhookFailing
             | EventKind::WebhookDisabled
@@ -18,7 +18,7 @@ pub(super) fn of(mapping: &Mapping, kind: BodyKind) -> Value {
         BodyKind::Event(kind) => task(mapping, kind),
     };
     let optional = ["test", "recovered"];
-    let mut schema = closed(
+    let mut schema = object(
         json!({
             "id": {"type": "string", "description": "The same on every attempt and replay: what was seen can be dropped."},
             "event": {"const": kind.name()},
@@ -45,11 +45,11 @@ fn time() -> Value {
     json!({"type": "string", "format": "date-time"})
 }
 
-/// An object of these fields, all of them required but for the `optional`, and no others.
-fn closed(fields: Value, optional: &[&str]) -> Value {
+/// An object of these fields, all of them required but for the `optional`. Others may be there: a later version adds some.
+fn object(fields: Value, optional: &[&str]) -> Value {
     let required: Vec<&String> =
         fields.as_object().into_iter().flat_map(Map::keys).filter(|name| !optional.contains(&name.as_str())).collect();
-    let mut schema = json!({"type": "object", "required": required, "additionalProperties": false});
+    let mut schema = json!({"type": "object", "required": required});
     schema["properties"] = fields;
     schema
 }
@@ -68,15 +68,15 @@ fn task(mapping: &Mapping, kind: EventKind) -> Value {
         let what = "The task whose old assignee this one received.";
         fields.insert("swappedWithTaskId".to_owned(), json!({"type": "string", "description": what}));
     }
-    closed(Value::Object(fields), &[])
+    object(Value::Object(fields), &[])
 }
 
 fn changes(mapping: &Mapping) -> Value {
     let shown = mapping.task.fields.iter().filter(|field| field.show != Show::Never);
     let fields: Map<String, Value> = shown
-        .map(|field| (field.name.clone(), closed(json!({"from": value(field), "to": value(field)}), &[])))
+        .map(|field| (field.name.clone(), object(json!({"from": value(field), "to": value(field)}), &[])))
         .collect();
-    json!({"type": "object", "properties": fields, "additionalProperties": false})
+    json!({"type": "object", "properties": fields})
 }
 
 /// A field's values. Any may be null: the service's documents need not hold it.
@@ -96,8 +96,8 @@ fn value(field: &Field) -> Value {
 /// What a notice says about a webhook.
 fn notice() -> Value {
     let or_null = |kind: &str| json!({"type": [kind, "null"]});
-    let call = closed(json!({"method": {"const": "POST"}, "path": text(), "body": {"type": "object"}}), &[]);
-    closed(
+    let call = object(json!({"method": {"const": "POST"}, "path": text(), "body": {"type": "object"}}), &[]);
+    object(
         json!({
             "webhookId": text(),
             "webhookName": text(),

@@ -93,7 +93,8 @@ impl JwtSettings {
     /// # Errors
     /// A [`SettingError`] naming the variable.
     pub fn read(source: &Source) -> Result<Self, SettingError> {
-        let takes = "the secret with which the task service signs its tokens (HS256), at least 16 bytes";
+        let takes = "the secret with which the task service signs its tokens (HS256), at least 16 bytes; or name their public keys \
+                     in TASKWIRE_JWT_JWKS_FILE";
         let jwks_file = source.text("jwt_jwks_file").map(PathBuf::from);
         let secret = match source.text("jwt_secret") {
             None if jwks_file.is_some() => None,

@@ -123,9 +123,14 @@ fn as_problem(response: Response) -> Response {
 
 /// Headers that every answer carries; a route that set its own keeps it.
 fn secure(headers: &mut HeaderMap) {
+    // What may be framed by some says so itself, in a way that X-Frame-Options has no word for.
+    let policy = headers.get(header::CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok());
+    let names_some = |policy: &str| policy.contains("frame-ancestors ") && !policy.contains("frame-ancestors 'none'");
+    if !policy.is_some_and(names_some) {
+        headers.entry(header::X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
+    }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         (header::CACHE_CONTROL, "no-store"),
@@ -192,6 +197,19 @@ mod tests {
             let (response, _) = ask("GET", "/fine", Some(bad)).await;
             assert_eq!(response.headers()[REQUEST_ID].len(), 32, "{bad}");
         }
+    }
+
+    #[test]
+    fn what_some_may_frame_is_not_said_to_be_framed_by_nobody() {
+        let framed = |policy: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+            secure(&mut headers);
+            headers.get(header::X_FRAME_OPTIONS).is_none()
+        };
+        assert!(framed("default-src 'self'; frame-ancestors https://app.example"));
+        assert!(!framed("default-src 'self'; frame-ancestors 'none'"));
+        assert!(!framed("default-src 'self'"));
     }
 
     #[tokio::test]

@@ -134,7 +134,7 @@ impl<'a> Test<'a> {
         // The key is new, so that no two tests look alike to a receiver that drops what it has seen.
         let event = EventId::derive(at, "tests", &DocId::Oid(ObjectId::new()), kind.name());
         let delivery = DeliveryId::derive(&event, webhook.id);
-        let body = catalogue::test_body(&app.mapping, kind, &event, &webhook.group_id, now).into();
+        let body = catalogue::test_body(&app.mapping, kind, &event, webhook, now).into();
         Self { app, target: app.opener.open(webhook), name: kind.name(), event, delivery, body }
     }
 

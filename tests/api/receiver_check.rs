@@ -48,6 +48,12 @@ async fn a_test_is_one_signed_request_marked_as_such_and_leaves_no_row() {
     assert_eq!(bodies.len(), 4);
     assert!(bodies.iter().all(|body| body["test"] == true && body["groupId"] == api.group_a.to_hex()));
     assert_eq!((&bodies[0]["event"], &bodies[1]["event"]), (&json!("webhook.test"), &json!("task.swapped")));
+    let (id, shown) = (path.rsplit('/').next().unwrap(), api.admin("GET", &path, None).await.expect(200));
+    assert_eq!(bodies[0]["data"], json!({"webhookId": id, "webhookName": shown["name"]}));
+    test(json!({"eventType": "webhook.disabled"})).await.expect(200);
+    let notice: Value = serde_json::from_slice(&receiver.received()[4].body).unwrap();
+    assert_eq!(notice["data"]["webhookId"], id);
+    assert_eq!(notice["data"]["mend"]["path"], format!("{path}/backfill"));
     assert_eq!(received[1].header("x-event"), "task.swapped");
     assert_ne!(bodies[0]["id"], bodies[2]["id"]);
     let rows = api.store.collection::<Document>(names::DELIVERIES).count_documents(doc! {}).await.unwrap();

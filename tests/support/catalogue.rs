@@ -17,6 +17,23 @@ impl std::fmt::Debug for Catalogue {
     }
 }
 
+/// A schema that allows no field which it does not name: what is sent is told, all of it.
+#[must_use]
+pub fn closed(schema: &Value) -> Value {
+    match schema {
+        Value::Object(fields) => {
+            let mut fields: serde_json::Map<_, _> =
+                fields.iter().map(|(name, value)| (name.clone(), closed(value))).collect();
+            if fields.get("properties").is_some_and(Value::is_object) {
+                fields.insert("additionalProperties".to_owned(), false.into());
+            }
+            Value::Object(fields)
+        }
+        Value::Array(items) => items.iter().map(closed).collect(),
+        other => other.clone(),
+    }
+}
+
 impl Catalogue {
     /// Reads it from the API; each sample must fit its own schema.
     ///
@@ -27,7 +44,7 @@ impl Catalogue {
         let mut schemas = BTreeMap::new();
         for entry in answer["items"].as_array().context("no items")? {
             let name = entry["eventType"].as_str().context("no name")?;
-            let schema = jsonschema::options().should_validate_formats(true).build(&entry["schema"])?;
+            let schema = jsonschema::options().should_validate_formats(true).build(&closed(&entry["schema"]))?;
             let checked = schema.validate(&entry["sample"]).map_err(|fault| fault.to_string());
             anyhow::ensure!(checked.is_ok(), "the sample of {name} does not fit: {checked:?}");
             schemas.insert(name.to_owned(), schema);

@@ -39,7 +39,7 @@ pub struct Args {
     /// End after so many seconds; else at Ctrl-C.
     #[arg(long, requires = "shadow", value_name = "SECONDS")]
     seconds: Option<u64>,
-    /// Print the bodies too, which hold the tasks' names.
+    /// Print the bodies too, which hold the tasks' names; without the actors that history rows would name.
     #[arg(long, requires = "shadow")]
     bodies: bool,
     /// Tasks whose state is kept at hand, the newest ones; the first change of any other is taken as state only. About a

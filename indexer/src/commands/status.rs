@@ -5,6 +5,7 @@ mod leader;
 mod print;
 mod queue;
 pub(super) mod stream;
+mod webhooks;
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use self::events::Produced;
 use self::leader::{Leader, Watch};
 use self::queue::{Aside, Queue};
 use self::stream::{FirstStart, Gaps, Oplog, Position};
+use self::webhooks::Troubled;
 use super::{CommandError, Context, Outcome, moment, print_json};
 
 /// How often `--watch` looks again.
@@ -90,6 +92,7 @@ struct Report {
     first_start: Known<FirstStart>,
     gaps: Known<Gaps>,
     queue: Known<Queue>,
+    webhooks: Known<Troubled>,
     paused: Known<Vec<Paused>>,
     muted: Known<Vec<Muted>>,
     quarantine: Known<Aside>,
@@ -159,6 +162,7 @@ async fn look(context: &Context, watch: &mut Watch, lag_most: Duration) -> Resul
         leader: Known::of(watch.leader(store).await, here),
         gaps: Known::of(stream::gaps(store).await, here),
         queue: Known::of(queue::queue(store, now.date).await, here),
+        webhooks: Known::of(webhooks::troubled(store).await, here),
         paused: Known::of(paused(store).await, here),
         muted: Known::of(muted(store, now.date).await, here),
         quarantine: Known::of(queue::aside(store).await, here),
@@ -224,7 +228,8 @@ fn problems(report: &Report, lag_most: Duration) -> Vec<String> {
     match report.leader.get() {
         Some(Leader::Alive { .. }) | None => {}
         Some(Leader::None) => problems.push("nobody has led yet: start taskwire-indexer".to_owned()),
-        Some(Leader::Released { .. }) => problems.push("nobody leads: start taskwire-indexer".to_owned()),
+        Some(Leader::Released { .. }) => problems
+            .push("nobody leads: a running taskwire-indexer takes over within a second, else start one".to_owned()),
         Some(Leader::Silent { .. }) => {
             problems.push("the leader shows no life, and nobody has taken over: start taskwire-indexer".to_owned());
         }

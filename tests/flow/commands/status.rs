@@ -1,9 +1,7 @@
 //! What `status` says, whatever state things are in.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
-use bson::{Document, Timestamp, doc};
+use bson::{Document, Timestamp, doc, oid::ObjectId};
 use serde_json::{Value, json};
 use taskwire_tests::expected::Actors;
 use taskwire_tests::service::NewTask;
@@ -54,6 +52,9 @@ async fn status_tells_a_fresh_a_running_a_stopped_a_killed_and_a_lagging_indexer
     assert_eq!(kinds["task.swapped"]["toldBy"], json!(["transactions of tasks"]));
     let text = command(&stack, &["status"]).await?.expect(0)?.out;
     assert!(text.contains("alive") && text.contains("4 open, 4 of them due") && !text.contains("secret"), "{text}");
+    assert!(text.contains("0 failing, 0 disabled by Taskwire") && !text.contains("(disabled)"), "{text}");
+
+    whose_webhooks_are_in_trouble(&stack, webhook["id"].as_str().context("no id")?).await?;
 
     indexer.stop(SOON).await?;
     let stopped = status(&stack, 1).await?;
@@ -72,6 +73,40 @@ async fn status_tells_a_fresh_a_running_a_stopped_a_killed_and_a_lagging_indexer
     assert!(lagging["position"]["lagSeconds"].as_i64().is_some_and(|lag| lag >= 7200), "{lagging}");
     assert!(problems(&lagging).contains("the position is 2 h"), "{lagging}");
     api.stop(SOON).await?;
+    Ok(())
+}
+
+/// A webhook that fails, then the same one disabled, then deleted.
+async fn whose_webhooks_are_in_trouble(stack: &Stack, webhook: &str) -> Result<()> {
+    let (id, group) = (ObjectId::parse_str(webhook)?, stack.service.group().id.to_hex());
+    let since = bson::DateTime::from_millis(1_765_802_096_000);
+    let health = doc! { "_id": id, "failingSince": since, "lastError": "HTTP 503" };
+    stack.db.collection::<Document>("webhookHealth").insert_one(health).await?;
+    let failing = status(stack, 0).await?;
+    let expected = json!({
+        "failingCount": 1, "disabledCount": 0, "disabled": [],
+        "failing": [{ "webhookId": webhook, "groupId": group, "since": "2025-12-15T12:34:56Z", "error": "HTTP 503" }],
+    });
+    assert_eq!(failing["webhooks"], expected);
+    let text = command(stack, &["status"]).await?.expect(0)?.out;
+    assert!(text.contains(&format!("webhook {webhook} of group {group}: failing since 2025-")), "{text}");
+
+    let configs = stack.db.collection::<Document>("webhookConfigs");
+    let gone = doc! { "$set": { "enabled": false, "disabledReason": "gone" } };
+    configs.update_one(doc! { "_id": id }, gone).await?;
+    let disabled = status(stack, 0).await?;
+    let expected = json!([{ "webhookId": webhook, "groupId": group, "reason": "gone" }]);
+    assert_eq!((&disabled["webhooks"]["failing"], &disabled["webhooks"]["disabled"]), (&json!([]), &expected));
+    assert_eq!(disabled["queue"]["webhooks"][0]["live"], false);
+    let text = command(stack, &["status"]).await?.expect(0)?.out;
+    assert!(
+        text.contains("(disabled): 4 open") && text.contains(&format!("of group {group}: disabled, gone")),
+        "{text}"
+    );
+
+    configs.update_one(doc! { "_id": id }, doc! { "$set": { "deletedAt": since } }).await?;
+    let deleted = status(stack, 0).await?;
+    assert_eq!((&deleted["webhooks"]["failingCount"], &deleted["webhooks"]["disabledCount"]), (&json!(0), &json!(0)));
     Ok(())
 }
 
@@ -104,6 +139,6 @@ async fn status_shows_a_first_start_a_gap_and_what_is_aside_while_it_watches_and
     });
     let report: Value = serde_json::from_str(&reports.await?)?;
     assert_eq!((&report["firstStart"]["done"], &report["quarantine"]["aside"]), (&json!(250), &json!(1)));
-    assert_eq!(watching.stop(Duration::from_secs(10)).await?, Some(0));
+    assert_eq!(watching.stop(SOON).await?, Some(0));
     Ok(())
 }

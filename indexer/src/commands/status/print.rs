@@ -7,6 +7,7 @@ use super::leader::Leader;
 use super::moment::span;
 use super::queue::{Aside, Queue};
 use super::stream::{FirstStart, Gap, Gaps, Oplog, Position};
+use super::webhooks::Troubled;
 use super::{Known, Muted, Paused, Report};
 use crate::commands::grouped;
 
@@ -27,6 +28,7 @@ pub(super) fn report(report: &Report) -> String {
     line("first start", told(&report.first_start, first_start));
     line("gaps", told(&report.gaps, gaps));
     line("queue", told(&report.queue, queue));
+    line("webhooks", told(&report.webhooks, webhooks));
     line("paused", told(&report.paused, |pauses| paused(pauses)));
     line("muted", told(&report.muted, |mutes| muted(mutes)));
     line("quarantine", told(&report.quarantine, quarantine));
@@ -136,9 +138,30 @@ fn queue(queue: &Queue) -> String {
         let (open, due) = (grouped(webhook.open), grouped(webhook.due));
         let _written = write!(
             text,
-            "\n  webhook {}: {open} open, {due} due, the first at {}",
-            webhook.webhook_id, webhook.first_due
+            "\n  webhook {}{}: {open} open, {due} due, the first at {}",
+            webhook.webhook_id,
+            if webhook.live { "" } else { " (disabled)" },
+            webhook.first_due
         );
+    }
+    text
+}
+
+fn webhooks(troubled: &Troubled) -> String {
+    let (failing, disabled) = (troubled.failing_count, troubled.disabled_count);
+    let mut text = format!("{failing} failing, {disabled} disabled by Taskwire");
+    for one in &troubled.failing {
+        let (webhook, group, since) = (&one.webhook_id, &one.group_id, &one.since);
+        let error = one.error.as_deref().unwrap_or("no answer on record");
+        let _written = write!(text, "\n  webhook {webhook} of group {group}: failing since {since}, {error}");
+    }
+    for one in &troubled.disabled {
+        let (webhook, group) = (&one.webhook_id, &one.group_id);
+        let _written = write!(text, "\n  webhook {webhook} of group {group}: disabled, {}", one.reason);
+    }
+    let more = (failing - troubled.failing.len()) + (disabled - troubled.disabled.len());
+    if more > 0 {
+        let _written = write!(text, "\n  and {more} more");
     }
     text
 }

@@ -9,7 +9,7 @@ use mongodb::options::Hint;
 use serde::{Deserialize, Serialize};
 use taskwire::store::{Store, names};
 
-use super::moment;
+use super::{moment, webhooks};
 use crate::quarantine::EntryStatus;
 
 /// Counts go no further than this.
@@ -53,6 +53,8 @@ pub(super) struct OfWebhook {
     pub(super) due: i64,
     /// When the most overdue became due.
     pub(super) first_due: String,
+    /// Whether it is enabled; of another, the rows wait for it to be enabled again.
+    pub(super) live: bool,
 }
 
 /// What is aside, and what became of the rest.
@@ -91,12 +93,15 @@ pub(super) async fn queue(store: &Store, now: DateTime) -> Result<Queue> {
     let Some(groups) = there(groups)? else { return Ok(nothing()) };
     let mut groups: Vec<Group> = groups.try_collect().await?;
     groups.sort_by_key(|group| (-group.open, group.webhook));
+    let shown = groups.iter().take(SHOWN);
+    let standing = webhooks::standing(store, &shown.clone().map(|group| group.webhook).collect::<Vec<_>>()).await?;
+    let is_live = |group: &Group| standing.get(&group.webhook).is_some_and(webhooks::Standing::is_live);
     Ok(Queue {
         open: groups.iter().map(|group| group.open).sum(),
         due: groups.iter().map(|group| group.due).sum(),
         by_state: by_state(store).await?,
         dead_letters: rows.count_documents(doc! {}).hint(hint("dead_letters")).limit(MOST.unsigned_abs()).await?,
-        webhooks: groups.iter().take(SHOWN).map(OfWebhook::of).collect(),
+        webhooks: shown.map(|group| OfWebhook::of(group, is_live(group))).collect(),
     })
 }
 
@@ -116,9 +121,9 @@ const fn nothing() -> Queue {
 }
 
 impl OfWebhook {
-    fn of(group: &Group) -> Self {
+    fn of(group: &Group, live: bool) -> Self {
         let first_due = moment::shown_date(group.first);
-        Self { webhook_id: group.webhook.to_hex(), open: group.open, due: group.due, first_due }
+        Self { webhook_id: group.webhook.to_hex(), open: group.open, due: group.due, first_due, live }
     }
 }
 
