@@ -107,12 +107,14 @@ mod tests {
         progress.read(2, None, 1);
         progress.leaves(2);
         assert_eq!(time(progress.advance()), Some(1));
+        assert!(!progress.is_empty(), "a quiet stream's mark would move the position to inside the transaction");
         progress.read(3, None, 0);
         assert_eq!(time(progress.advance()), None);
         progress.read(4, place(4), 1);
         assert_eq!(time(progress.advance()), None);
         progress.leaves(4);
         assert_eq!(time(progress.advance()), Some(4));
+        assert!(progress.is_empty());
     }
 
     #[test]
