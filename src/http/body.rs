@@ -26,7 +26,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        if request.body().is_end_stream() {
+        if !request.headers().contains_key(header::CONTENT_TYPE) && request.body().is_end_stream() {
             // A call all of whose fields may be left out needs no body; of the others it is said which are missing.
             return Ok(Self(b"{}".to_vec()));
         }
@@ -63,6 +63,9 @@ impl JsonBody {
     /// # Errors
     /// 400 if it is no JSON; 422 naming each unknown field, or the first with a wrong type.
     pub fn read<T: DeserializeOwned>(&self, passed_over: &[&str]) -> ApiResult<T> {
+        if self.0.is_empty() {
+            return Err(ApiError::malformed("the body is empty, though its Content-Type says JSON: send {} or neither"));
+        }
         let mut unknown = Vec::new();
         let mut note = |path: serde_ignored::Path<'_>| {
             let path = path.to_string();

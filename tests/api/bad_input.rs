@@ -141,6 +141,7 @@ async fn a_body_that_is_no_json_too_large_or_undeclared_is_refused_as_what_it_is
     let api = Api::start().await;
     let json = Some("application/json");
     assert_eq!(post(&api, json, String::new()).await, 400);
+    assert_eq!(post(&api, None, String::new()).await, 422, "an object without fields");
     assert_eq!(post(&api, json, "{\"name\": ".into()).await, 400);
     assert_eq!(post(&api, json, "[".repeat(50_000)).await, 422, "an array is no object, however deep");
     assert_eq!(post(&api, json, format!("{{\"x\":{}", "[".repeat(50_000))).await, 400);
