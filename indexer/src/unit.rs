@@ -128,6 +128,7 @@ mod tests {
         assembler.push(change(None, 1), &mut out);
         assembler.push(change(None, 2), &mut out);
         assert_eq!(sizes(&out), [(1, false, true), (1, false, true)]);
+        assert_eq!(out[1].token(), Some(&rawdoc! { "_data": "82" }));
     }
 
     #[test]

@@ -92,8 +92,10 @@ async fn whose_webhooks_are_in_trouble(stack: &Stack, webhook: &str) -> Result<(
     assert!(text.contains(&format!("webhook {webhook} of group {group}: failing since 2025-")), "{text}");
 
     let configs = stack.db.collection::<Document>("webhookConfigs");
-    let gone = doc! { "$set": { "enabled": false, "disabledReason": "gone" } };
-    configs.update_one(doc! { "_id": id }, gone).await?;
+    // As a whole, as all who write there do.
+    let mut config = configs.find_one(doc! { "_id": id }).await?.context("no webhook")?;
+    config.extend(doc! { "enabled": false, "disabledReason": "gone" });
+    configs.replace_one(doc! { "_id": id }, &config).await?;
     let disabled = status(stack, 0).await?;
     let expected = json!([{ "webhookId": webhook, "groupId": group, "reason": "gone" }]);
     assert_eq!((&disabled["webhooks"]["failing"], &disabled["webhooks"]["disabled"]), (&json!([]), &expected));
@@ -104,7 +106,8 @@ async fn whose_webhooks_are_in_trouble(stack: &Stack, webhook: &str) -> Result<(
         "{text}"
     );
 
-    configs.update_one(doc! { "_id": id }, doc! { "$set": { "deletedAt": since } }).await?;
+    config.insert("deletedAt", since);
+    configs.replace_one(doc! { "_id": id }, &config).await?;
     let deleted = status(stack, 0).await?;
     assert_eq!((&deleted["webhooks"]["failingCount"], &deleted["webhooks"]["disabledCount"]), (&json!(0), &json!(0)));
     Ok(())
