@@ -140,7 +140,7 @@ describe.runIf(full).sequential("the page under rough hands", () => {
     await page.locator("a.skip").focus();
     await page.keyboard.press("Enter");
     for (let step = 0; step < 14; step++) await press("Tab");
-    await page.locator("tbody tr").nth(3).focus();
+    await page.locator("tbody tr").nth(3).getByRole("link").focus();
     await page.keyboard.press("Enter");
     await page.getByRole("tab", { name: "Settings" }).waitFor();
     await eventually("the new page has the attention", async () => (await focusIsSeen(page)) === null);
@@ -196,7 +196,7 @@ describe.runIf(full).sequential("the page under rough hands", () => {
       await page.waitForTimeout(100);
     }
     expect([...states]).toEqual([false]);
-    await row.press("Enter");
+    await row.getByRole("link").press("Enter");
     await page.getByRole("button", { name: "Resume", exact: true }).dblclick();
     await page.getByRole("button", { name: "Pause", exact: true }).waitFor();
     expect(calls).toEqual(["PUT", "PUT"]);

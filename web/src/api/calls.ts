@@ -1,7 +1,16 @@
 import createClient from "openapi-fetch";
 import { authorizedFetch } from "./http";
 import type { paths } from "./schema";
-import type { DeliveryStatus, EventType, InboundChange, NewWebhook, Selection, Webhook, WebhookChange } from "./types";
+import type {
+  DeliveryStatus,
+  EventType,
+  Inbound,
+  InboundChange,
+  NewWebhook,
+  Selection,
+  Webhook,
+  WebhookChange,
+} from "./types";
 
 /** Types and paths come from the API's own description; `authorizedFetch` throws whatever is no success. */
 const client = createClient<paths>({
@@ -42,6 +51,8 @@ export type EventsFilter = Omit<DeliveryFilter, "status">;
 
 const WEBHOOK = "/api/integrations/webhooks/{id}";
 const PAGE_SIZE = 50;
+/** Sent again under the same key, a call has no second effect. */
+const under = (key: string | undefined) => (key ? { "Idempotency-Key": key } : {});
 
 export const api = {
   groups: (signal?: AbortSignal) => body(client.GET("/api/integrations/groups", { signal })),
@@ -49,8 +60,8 @@ export const api = {
     body(client.GET("/api/integrations/webhooks", { params: { query: { groupId, cursor, limit: 200 } }, signal })),
   webhook: (id: string, signal?: AbortSignal): Promise<Versioned<Webhook>> =>
     versioned(client.GET(WEBHOOK, { params: { path: { id } }, signal })),
-  createWebhook: (webhook: NewWebhook): Promise<Versioned<Webhook>> =>
-    versioned(client.POST("/api/integrations/webhooks", { body: webhook })),
+  createWebhook: (webhook: NewWebhook, key: string): Promise<Versioned<Webhook>> =>
+    versioned(client.POST("/api/integrations/webhooks", { params: { header: under(key) }, body: webhook })),
   changeWebhook: (id: string, change: WebhookChange, ifMatch?: string | null): Promise<Versioned<Webhook>> =>
     versioned(
       client.PUT(WEBHOOK, { params: { path: { id }, header: ifMatch ? { "If-Match": ifMatch } : {} }, body: change }),
@@ -68,12 +79,14 @@ export const api = {
     ),
   delivery: (id: string, deliveryId: string, signal?: AbortSignal) =>
     body(client.GET(`${WEBHOOK}/deliveries/{deliveryId}`, { params: { path: { id, deliveryId } }, signal })),
-  replayOne: (id: string, deliveryId: string) =>
-    body(client.POST(`${WEBHOOK}/replay/{deliveryId}`, { params: { path: { id, deliveryId } } })),
-  replayMany: (id: string, selection: Selection) =>
-    body(client.POST(`${WEBHOOK}/replay`, { params: { path: { id } }, body: selection })),
-  backfill: (id: string, selection: Omit<Selection, "status"> & { since: string }) =>
-    body(client.POST(`${WEBHOOK}/backfill`, { params: { path: { id } }, body: selection })),
+  replayOne: (id: string, deliveryId: string, key: string) =>
+    body(client.POST(`${WEBHOOK}/replay/{deliveryId}`, { params: { path: { id, deliveryId }, header: under(key) } })),
+  replayMany: (id: string, selection: Selection, key?: string) =>
+    body(client.POST(`${WEBHOOK}/replay`, { params: { path: { id }, header: under(key) }, body: selection })),
+  backfill: (id: string, selection: Omit<Selection, "status"> & { since: string }, key?: string) =>
+    body(client.POST(`${WEBHOOK}/backfill`, { params: { path: { id }, header: under(key) }, body: selection })),
+  replays: (id: string, signal?: AbortSignal) =>
+    body(client.GET(`${WEBHOOK}/replays`, { params: { path: { id }, query: { limit: 5 } }, signal })),
   replay: (id: string, replayId: string, signal?: AbortSignal) =>
     body(client.GET(`${WEBHOOK}/replays/{replayId}`, { params: { path: { id, replayId } }, signal })),
   cancelReplay: async (id: string, replayId: string) => {
@@ -98,10 +111,15 @@ export const api = {
   test: (id: string) => body(client.POST(`${WEBHOOK}/test`, { params: { path: { id } }, body: {} })),
   verifyReceiver: (id: string) => body(client.POST(`${WEBHOOK}/verify-receiver`, { params: { path: { id } } })),
 
-  inbound: (groupId: string, signal?: AbortSignal) =>
-    body(client.GET("/api/integrations/inbound", { params: { query: { groupId } }, signal })),
-  changeInbound: (groupId: string, change: InboundChange) =>
-    body(client.PUT("/api/integrations/inbound", { params: { query: { groupId } }, body: change })),
+  inbound: (groupId: string, signal?: AbortSignal): Promise<Versioned<Inbound>> =>
+    versioned(client.GET("/api/integrations/inbound", { params: { query: { groupId } }, signal })),
+  changeInbound: (groupId: string, change: InboundChange, ifMatch?: string | null): Promise<Versioned<Inbound>> =>
+    versioned(
+      client.PUT("/api/integrations/inbound", {
+        params: { query: { groupId }, header: ifMatch ? { "If-Match": ifMatch } : {} },
+        body: change,
+      }),
+    ),
   receipts: (groupId: string, signal?: AbortSignal) =>
     body(client.GET("/api/integrations/inbound/receipts", { params: { query: { groupId } }, signal })),
 };

@@ -7,8 +7,9 @@ async function send(request: Request, token: string): Promise<Response> {
   signed.headers.set("Authorization", `Bearer ${token}`);
   try {
     const response = await fetch(signed);
-    if (isGateway(response)) throw new Unreachable();
-    connection.set(true);
+    if (isSilent(response) && !isProblem(response)) throw new Unreachable();
+    if (response.ok) session.take(token);
+    connection.set(!isSilent(response));
     return response;
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
@@ -17,9 +18,9 @@ async function send(request: Request, token: string): Promise<Response> {
   }
 }
 
-/** What a proxy answers where the server behind it does not: the server itself answers problem details. */
-const isGateway = ({ status, headers }: Response) =>
-  status >= 502 && status <= 504 && !headers.get("content-type")?.includes("json");
+/** From a proxy: the server behind it does not answer. From the server: what it needs itself, its database, does not. */
+const isSilent = ({ status }: Response) => status >= 502 && status <= 504;
+const isProblem = ({ headers }: Response) => headers.get("content-type")?.includes("json");
 
 /** Sends with the session's token; where that ran out, waits for a new one and sends again. Throws what is no success. */
 export async function authorizedFetch(request: Request): Promise<Response> {

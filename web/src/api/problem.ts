@@ -9,6 +9,8 @@ export class Problem extends Error {
     readonly faults: FieldFault[] = [],
     readonly requestId: string | null = null,
     readonly type: string | null = null,
+    /** In so many seconds it may be tried again. */
+    readonly retryAfter: number | null = null,
   ) {
     super(detail || title);
     this.name = "Problem";
@@ -16,6 +18,7 @@ export class Problem extends Error {
 
   static async of(response: Response): Promise<Problem> {
     const requestId = response.headers.get("x-request-id");
+    const seconds = Number.parseInt(response.headers.get("retry-after") ?? "", 10);
     try {
       const body = await response.json();
       return new Problem(
@@ -25,6 +28,7 @@ export class Problem extends Error {
         Array.isArray(body.errors) ? body.errors : [],
         requestId,
         typeof body.type === "string" ? body.type : null,
+        Number.isNaN(seconds) ? null : seconds,
       );
     } catch {
       return new Problem(response.status, `HTTP ${response.status}`, "", [], requestId);
@@ -37,6 +41,14 @@ export class Unreachable extends Error {
   constructor() {
     super("the server does not answer");
     this.name = "Unreachable";
+  }
+}
+
+/** The server has another version of this page, and no longer the scripts of this one. */
+export class NewVersion extends Error {
+  constructor() {
+    super("there is a new version of this page");
+    this.name = "NewVersion";
   }
 }
 

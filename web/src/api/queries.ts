@@ -5,7 +5,11 @@ import type { Webhook } from "./types";
 
 export const queryClient = new QueryClient({
   defaultOptions: {
+    // What is clicked without a network fails at once: kept for later, it would be done behind the back of who has gone on.
+    mutations: { networkMode: "always" },
     queries: {
+      networkMode: "always",
+      refetchOnReconnect: true,
       staleTime: 5_000,
       // What the server refuses it refuses again; what did not reach it may yet.
       retry: (failures, error) =>
@@ -15,6 +19,11 @@ export const queryClient = new QueryClient({
   },
 });
 
+/** More of a group are not listed. */
+export const WEBHOOKS_MAX = 5_000;
+/** Of so many the list is asked for less often. */
+const WEBHOOKS_MANY = 400;
+
 async function allWebhooks(groupId: string | undefined, signal: AbortSignal): Promise<Webhook[]> {
   const found: Webhook[] = [];
   let cursor: string | undefined;
@@ -22,7 +31,7 @@ async function allWebhooks(groupId: string | undefined, signal: AbortSignal): Pr
     const page = await api.webhooks(groupId, cursor, signal);
     found.push(...page.items);
     cursor = page.nextCursor ?? undefined;
-  } while (cursor && found.length < 5_000);
+  } while (cursor && found.length < WEBHOOKS_MAX);
   return found;
 }
 
@@ -39,7 +48,7 @@ export const queries = {
     queryOptions({
       queryKey: ["webhooks", groupId ?? null],
       queryFn: ({ signal }) => allWebhooks(groupId, signal),
-      refetchInterval: 10_000,
+      refetchInterval: ({ state }) => ((state.data?.length ?? 0) > WEBHOOKS_MANY ? 60_000 : 10_000),
     }),
   webhook: (id: string) =>
     queryOptions({
@@ -80,10 +89,21 @@ export const queries = {
       queryFn: ({ signal }) => api.replay(id, replayId, signal),
       refetchInterval: ({ state }) => (state.data && state.data.status !== "running" ? false : 1_000),
     }),
+  /** The newest few: of a webhook one runs at a time. */
+  replays: (id: string) =>
+    queryOptions({
+      queryKey: ["replays", id],
+      queryFn: ({ signal }) => api.replays(id, signal),
+      refetchInterval: ({ state }) => (state.data?.items.some(({ status }) => status === "running") ? 2_000 : false),
+    }),
   trace: (eventId: string) =>
     queryOptions({ queryKey: ["trace", eventId], queryFn: ({ signal }) => api.trace(eventId, signal) }),
   inbound: (groupId: string) =>
-    queryOptions({ queryKey: ["inbound", groupId], queryFn: ({ signal }) => api.inbound(groupId, signal) }),
+    queryOptions({
+      queryKey: ["inbound", groupId],
+      queryFn: ({ signal }) => api.inbound(groupId, signal),
+      refetchInterval: 10_000,
+    }),
   receipts: (groupId: string) =>
     queryOptions({
       queryKey: ["receipts", groupId],

@@ -1,15 +1,15 @@
 import { DirectionProvider, MantineProvider, useDirection, useMantineColorScheme } from "@mantine/core";
-import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { useEffect, useEffectEvent } from "react";
 import { queryClient } from "../api/queries";
 import { languageOf, setLanguage, useLanguage } from "../i18n";
 import { type HostMessage, startEmbedding } from "../session/embed";
-import { session } from "../session/session";
+import { session, useSession } from "../session/session";
+import { Notices } from "../ui/Notices";
 import { ConfirmProvider } from "../ui/useConfirm";
 import { showGroup } from "./group";
-import { router } from "./router";
+import { loadPages, router } from "./router";
 import { theme } from "./theme";
 
 /** The server writes a fresh nonce into the page; only styles that carry it are taken. */
@@ -40,6 +40,19 @@ function FollowHost() {
   return null;
 }
 
+/** How long the first page is left alone with the network. */
+const FIRST_PAGE_MS = 3_000;
+
+function LoadAhead() {
+  const isIn = useSession().token !== null;
+  useEffect(() => {
+    if (!isIn) return;
+    const timer = setTimeout(loadPages, FIRST_PAGE_MS);
+    return () => clearTimeout(timer);
+  }, [isIn]);
+  return null;
+}
+
 export function App() {
   return (
     <DirectionProvider detectDirection={false} initialDirection="ltr">
@@ -47,7 +60,8 @@ export function App() {
         <QueryClientProvider client={queryClient}>
           <FollowLanguage />
           <FollowHost />
-          <Notifications position="bottom-center" autoClose={6000} />
+          <LoadAhead />
+          <Notices />
           <ConfirmProvider>
             <RouterProvider router={router} />
           </ConfirmProvider>

@@ -1,5 +1,5 @@
 import { Box, Button, Stack, Text, TextInput, Title } from "@mantine/core";
-import { Navigate, useNavigate } from "@tanstack/react-router";
+import { Navigate, useNavigate, useParams } from "@tanstack/react-router";
 import { type FormEvent, type ReactNode, useState } from "react";
 import type { OwnGroup } from "../api/types";
 import { useT } from "../i18n";
@@ -17,6 +17,7 @@ import { GroupContext, useGroups } from "./group";
 export function GroupGate({ children }: { children: ReactNode }) {
   const { own, shown, isForeign, isCut, all } = useGroups();
   const again = () => all.refetch();
+  const { webhookId } = useParams({ strict: false });
   if (isForeign) return <Foreign own={own ?? []} again={again} />;
   if (shown)
     return (
@@ -28,6 +29,8 @@ export function GroupGate({ children }: { children: ReactNode }) {
   const [only, another] = own;
   if (!only) return <NoGroup again={again} />;
   if (!another) return <Navigate to="." search={(before) => ({ ...before, group: only.id })} replace />;
+  // The webhook tells its group by itself.
+  if (webhookId !== undefined) return children;
   return <ChooseGroup own={own} isCut={isCut} />;
 }
 

@@ -4,7 +4,7 @@ import { useState } from "react";
 import type { OwnGroup } from "../api/types";
 import { useT } from "../i18n";
 import { SearchField } from "../ui/SearchField";
-import { ShortId } from "../ui/Text";
+import { Name, ShortId } from "../ui/Text";
 
 /** So many are seen at a glance. */
 const SEEN = 8;
@@ -12,7 +12,7 @@ const SEEN = 8;
 /** What a group is called: its name in its own direction of writing, with its id where others are called so too, or its id. */
 export const GroupName = ({ group, hasTwin }: { group: OwnGroup; hasTwin: boolean }) => (
   <>
-    {group.name === null ? <ShortId id={group.id} /> : <bdi>{group.name}</bdi>}
+    {group.name === null ? <ShortId id={group.id} /> : <Name>{group.name}</Name>}
     {hasTwin ? (
       <Text size="xs" c="dimmed" component="div">
         <ShortId id={group.id} />

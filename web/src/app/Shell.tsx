@@ -12,6 +12,7 @@ import { Icon } from "../ui/Icon";
 import { GroupGate } from "./GroupGate";
 import { HeaderTools } from "./HeaderTools";
 import { groupSearch } from "./search";
+import { useKeptPlace } from "./useKeptPlace";
 
 const PAGES = [
   ["/", "nav.overview"],
@@ -67,6 +68,7 @@ export function Shell() {
   const answers = useAnswers();
   useCleanCache(token);
   useFocusOnNewPage();
+  useKeptPlace();
   return (
     <>
       <Button component="a" href="#main" className="skip" size="xs">

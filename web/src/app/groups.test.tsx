@@ -4,7 +4,7 @@ import type { OwnGroup } from "../api/types";
 import { session } from "../session/session";
 import { answer, problem } from "../test/server";
 import { show } from "../test/show";
-import { webhook } from "../test/things";
+import { deliveryDetail, webhook } from "../test/things";
 import { byName } from "./group";
 
 const OFFICE = "65a0000000000000000000a1";
@@ -70,6 +70,16 @@ test("the header switches by name: nothing of the group before is shown, and bac
   router.history.back();
   expect(await screen.findByRole("heading", { name: "Payroll" })).toBeVisible();
   expect(screen.getByRole("button", { name: /Group .*Office/ })).toBeVisible();
+});
+
+test("a link to a delivery needs no group: its webhook tells it", async () => {
+  several();
+  answer("get", "/webhooks/:id", () => webhook({ groupId: OFFICE, name: "Payroll" }));
+  answer("get", "/webhooks/:id/deliveries", () => ({ items: [], nextCursor: null }));
+  answer("get", "/webhooks/:id/deliveries/:delivery", () => deliveryDetail());
+  const { router } = show("/webhooks/65a0000000000000000000b2?delivery=dlv_1", null);
+  expect(await screen.findByRole("dialog", { name: "Delivery" })).toBeVisible();
+  expect(router.state.location.search).toEqual({ group: OFFICE, delivery: "dlv_1" });
 });
 
 test("a webhook is shown as its own group's, whichever the link names", async () => {

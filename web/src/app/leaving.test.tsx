@@ -145,3 +145,19 @@ test("a name is confirmed as it was copied from the question, with the marks tha
   await user.paste(copied);
   expect(within(dialog).getByRole("button", { name: "Delete webhook" })).toBeEnabled();
 });
+
+test.each([
+  ["Cafe\u0301 \u00a0bar\u200b", "Café bar"],
+  ["\u200b", null],
+])("a webhook is deleted by what is seen of its name: %j", async (name, typed) => {
+  api();
+  answer("get", "/webhooks/:id", () => HttpResponse.json(webhook({ name }), { headers: { etag: '"1"' } }));
+  answer("get", "/webhooks/:id/replays", () => ({ items: [], nextCursor: null }));
+  const { user } = show(`/webhooks/${hook.id}`);
+  await user.click(await screen.findByRole("button", { name: "More actions" }));
+  await user.click(await screen.findByRole("menuitem", { name: "Delete…" }));
+  const dialog = await screen.findByRole("dialog");
+  if (typed === null) expect(within(dialog).queryByRole("textbox")).toBeNull();
+  else await user.type(within(dialog).getByRole("textbox"), typed);
+  expect(within(dialog).getByRole("button", { name: "Delete webhook" })).toBeEnabled();
+});

@@ -2,14 +2,34 @@ import {
   createRootRoute,
   createRoute,
   createRouter,
-  lazyRouteComponent,
   type RouterHistory,
   retainSearchParams,
 } from "@tanstack/react-router";
 import { Failure } from "../ui/States";
+import { lazyPage } from "./lazyPage";
 import { NotFound } from "./NotFound";
+import { PageFailure } from "./PageFailure";
 import { Shell } from "./Shell";
 import { eventsSearch, groupSearch, listSearch, parseSearch, stringifySearch, webhookSearch } from "./search";
+
+const pages = {
+  OverviewPage: lazyPage(() => import("../overview/OverviewPage"), "OverviewPage"),
+  ListPage: lazyPage(() => import("../webhooks/ListPage"), "ListPage"),
+  NewPage: lazyPage(() => import("../webhooks/NewPage"), "NewPage"),
+  WebhookPage: lazyPage(() => import("../webhooks/WebhookPage"), "WebhookPage"),
+  EventsPage: lazyPage(() => import("../events/EventsPage"), "EventsPage"),
+  InboundPage: lazyPage(() => import("../inbound/InboundPage"), "InboundPage"),
+  SignaturePage: lazyPage(() => import("../signature/SignaturePage"), "SignaturePage"),
+};
+
+/** Going to a page then waits for its data only, and needs no script that the server may no longer have. */
+export async function loadPages() {
+  try {
+    for (const page of Object.values(pages)) await page.preload();
+  } catch {
+    // Loaded when it is gone to, where a failure is said.
+  }
+}
 
 const root = createRootRoute({
   validateSearch: groupSearch,
@@ -22,46 +42,46 @@ const root = createRootRoute({
 const overview = createRoute({
   getParentRoute: () => root,
   path: "/",
-  component: lazyRouteComponent(() => import("../overview/OverviewPage"), "OverviewPage"),
+  component: pages.OverviewPage,
 });
 
 const webhooks = createRoute({
   getParentRoute: () => root,
   path: "/webhooks",
   validateSearch: listSearch,
-  component: lazyRouteComponent(() => import("../webhooks/ListPage"), "ListPage"),
+  component: pages.ListPage,
 });
 
 const newWebhook = createRoute({
   getParentRoute: () => root,
   path: "/webhooks/new",
-  component: lazyRouteComponent(() => import("../webhooks/NewPage"), "NewPage"),
+  component: pages.NewPage,
 });
 
 const webhook = createRoute({
   getParentRoute: () => root,
   path: "/webhooks/$webhookId",
   validateSearch: webhookSearch,
-  component: lazyRouteComponent(() => import("../webhooks/WebhookPage"), "WebhookPage"),
+  component: pages.WebhookPage,
 });
 
 const events = createRoute({
   getParentRoute: () => root,
   path: "/events",
   validateSearch: eventsSearch,
-  component: lazyRouteComponent(() => import("../events/EventsPage"), "EventsPage"),
+  component: pages.EventsPage,
 });
 
 const inbound = createRoute({
   getParentRoute: () => root,
   path: "/inbound",
-  component: lazyRouteComponent(() => import("../inbound/InboundPage"), "InboundPage"),
+  component: pages.InboundPage,
 });
 
 const signature = createRoute({
   getParentRoute: () => root,
   path: "/signature",
-  component: lazyRouteComponent(() => import("../signature/SignaturePage"), "SignaturePage"),
+  component: pages.SignaturePage,
 });
 
 export const createAppRouter = (history?: RouterHistory) =>
@@ -71,6 +91,7 @@ export const createAppRouter = (history?: RouterHistory) =>
     parseSearch,
     stringifySearch,
     defaultPreload: "intent",
+    defaultErrorComponent: PageFailure,
     scrollRestoration: true,
     history,
   });

@@ -7,10 +7,12 @@ const text = (value: unknown): string | undefined => (typeof value === "string" 
 const oneOf = <T extends string>(values: readonly T[], value: unknown): T | undefined =>
   values.find((known) => known === value);
 
-/** Without the keys that have no value, so that they may be left out in links. */
+/**
+ * So that keys may be left out in links. A key without a value is kept all the same: it takes the place of what the URL says,
+ * which the router would carry on beside it.
+ */
 type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-const given = <T extends object>(search: T): Given<T> =>
-  Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined)) as Given<T>;
+const given = <T extends object>(search: T) => search as Given<T>;
 
 const times = (raw: Raw) => ({ since: text(raw.since), until: text(raw.until) });
 

@@ -1,50 +1,59 @@
-import {
-  Alert,
-  Button,
-  Group,
-  Modal,
-  MultiSelect,
-  NativeSelect,
-  Progress,
-  Stack,
-  Text,
-  TextInput,
-} from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Alert, Button, Group, Modal, MultiSelect, NativeSelect, Stack, Text, TextInput } from "@mantine/core";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { api } from "../api/calls";
-import { queries } from "../api/queries";
 import { EVENT_TYPES, type EventType, type Selection, type Started, type Webhook } from "../api/types";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
+import { BusyButton } from "../ui/BusyButton";
 import { Icon } from "../ui/Icon";
 import { Failure } from "../ui/States";
+import { useIntent } from "../ui/useIntent";
 import { useOnce } from "../ui/useOnce";
-import { useSayFailure } from "../webhooks/changes";
 import { fromLocalInput, sinceOf, toLocalInput } from "./filter";
+import { Progression } from "./Progression";
 
 export type BulkKind = "replay" | "backfill";
 type Props = { kind: BulkKind; webhook: Webhook; onClose: () => void };
 
-/** Many deliveries at once: first how many it would be, then the deed, then how far it is. */
-export function BulkDialog({ kind, webhook, onClose }: Props) {
+/** Many deliveries at once. It is there while it is closed too: so it knows where the keyboard was before it opened. */
+export function BulkDialog({ opened, ...props }: Props & { opened: boolean }) {
   const t = useT();
+  return (
+    <Modal
+      opened={opened}
+      onClose={props.onClose}
+      title={t(`bulk.${props.kind}.title`)}
+      size="lg"
+      closeButtonProps={{ "aria-label": t("common.close") }}
+    >
+      <Bulk key={props.kind} {...props} />
+    </Modal>
+  );
+}
+
+/** First how many it would be, then the deed, then how far it is. */
+function Bulk({ kind, webhook, onClose }: Props) {
+  const t = useT();
+  const format = useFormat();
   const client = useQueryClient();
   const { task } = useSearch({ from: "/webhooks/$webhookId" });
+  const intent = useIntent();
   const initial = useInitial(kind, webhook);
   const [selection, setSelection] = useState<Selection>(initial);
   const [started, setStarted] = useState<Started | null>(null);
   // The times of a backfill are asked for before it can be sent.
-  const send = ({ status, since = "", ...rest }: Selection) =>
+  const send = ({ status, since = "", ...rest }: Selection, key?: string) =>
     kind === "replay"
-      ? api.replayMany(webhook.id, { ...rest, status, since: since || undefined })
-      : api.backfill(webhook.id, { ...rest, since });
+      ? api.replayMany(webhook.id, { ...rest, status, since: since || undefined }, key)
+      : api.backfill(webhook.id, { ...rest, since }, key);
   const count = useMutation({ mutationFn: () => send({ ...selection, dryRun: true }) });
   const start = useMutation({
-    mutationFn: () => send(selection),
+    mutationFn: () => intent(selection, (key) => send(selection, key)),
     onSuccess: (answer) => {
       setStarted(answer);
+      void client.invalidateQueries({ queryKey: ["replays", webhook.id] });
       void client.invalidateQueries({ queryKey: ["deliveries", webhook.id] });
     },
   });
@@ -55,58 +64,45 @@ export function BulkDialog({ kind, webhook, onClose }: Props) {
     start.reset();
   };
   const found = count.data?.count;
+  const number = (count: number) => ({ count, number: format.number(count) });
   const error = start.error ?? count.error;
 
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={t(`bulk.${kind}.title`)}
-      size="lg"
-      closeButtonProps={{ "aria-label": t("common.close") }}
-    >
-      <Stack>
-        <Text size="sm" c="dimmed">
-          {t(`bulk.${kind}.text`)}
-        </Text>
-        {started ? (
-          <Progression webhook={webhook} started={started} onClose={onClose} />
-        ) : (
-          <>
-            <Fields kind={kind} selection={selection} onChange={change} />
-            {kind === "replay" && task !== undefined ? (
-              <Alert color="yellow" icon={<Icon name="alert" />}>
-                {t("bulk.replay.everyTask")}
-              </Alert>
-            ) : null}
-            {error ? <Failure error={error} /> : null}
-            {found === undefined ? null : (
-              <Alert color={found === 0 ? "gray" : "wire"} role="status" icon={<Icon name="list" />}>
-                {t(`bulk.${kind}.count`, { count: found })}
-              </Alert>
-            )}
-            <Group justify="flex-end">
-              <Button variant="default" onClick={onClose}>
-                {t("common.cancel")}
-              </Button>
-              {found ? (
-                <Button onClick={() => begin()} loading={start.isPending}>
-                  {t(`bulk.${kind}.go`, { count: found })}
-                </Button>
-              ) : (
-                <Button
-                  onClick={() => count.mutate()}
-                  loading={count.isPending}
-                  disabled={kind === "backfill" && selection.since === undefined}
-                >
-                  {t("bulk.count")}
-                </Button>
-              )}
-            </Group>
-          </>
-        )}
-      </Stack>
-    </Modal>
+    <Stack>
+      <Text size="sm" c="dimmed">
+        {t(`bulk.${kind}.text`)}
+      </Text>
+      {started ? (
+        <Progression webhook={webhook} started={started} onClose={onClose} />
+      ) : (
+        <>
+          <Fields kind={kind} selection={selection} onChange={change} />
+          {kind === "replay" && task !== undefined ? (
+            <Alert color="yellow" icon={<Icon name="alert" />}>
+              {t("bulk.replay.everyTask")}
+            </Alert>
+          ) : null}
+          {error ? <Failure error={error} /> : null}
+          {found === undefined ? null : (
+            <Alert color={found === 0 ? "gray" : "wire"} role="status" icon={<Icon name="list" />}>
+              {t(`bulk.${kind}.count`, number(found))}
+            </Alert>
+          )}
+          <Group justify="flex-end">
+            <Button variant="default" onClick={onClose}>
+              {t("common.cancel")}
+            </Button>
+            <BusyButton
+              busy={count.isPending || start.isPending}
+              onClick={() => (found ? begin() : count.mutate())}
+              disabled={kind === "backfill" && selection.since === undefined}
+            >
+              {found ? t(`bulk.${kind}.go`, number(found)) : t("bulk.count")}
+            </BusyButton>
+          </Group>
+        </>
+      )}
+    </Stack>
   );
 }
 
@@ -167,63 +163,6 @@ function Fields({ kind, selection, onChange }: FieldsProps) {
         onChange={(types) => onChange({ eventTypes: types.length > 0 ? (types as EventType[]) : undefined })}
         clearable
       />
-    </>
-  );
-}
-
-function Progression({ webhook, started, onClose }: { webhook: Webhook; started: Started; onClose: () => void }) {
-  const t = useT();
-  const format = useFormat();
-  const client = useQueryClient();
-  const sayFailure = useSayFailure();
-  const id = started.replayId ?? "";
-  const replay = useQuery({ ...queries.replay(webhook.id, id), enabled: id !== "" });
-  const cancel = useMutation({
-    mutationFn: () => api.cancelReplay(webhook.id, id),
-    onError: sayFailure,
-    onSettled: () => client.invalidateQueries({ queryKey: ["replay", webhook.id, id] }),
-  });
-  const { data } = replay;
-  const ended = data !== undefined && data.status !== "running";
-  useEffect(() => {
-    if (ended) void client.invalidateQueries({ queryKey: ["deliveries", webhook.id] });
-  }, [ended, client, webhook.id]);
-  const over = data ? data.done + data.skipped : 0;
-  const running = data?.status === "running";
-  return (
-    <>
-      {data ? (
-        <>
-          <Progress
-            value={data.total === 0 ? 100 : (over / data.total) * 100}
-            color={data.status === "failed" ? "red" : undefined}
-            animated={running}
-            aria-label={t("bulk.progress")}
-            size="lg"
-          />
-          <Text size="sm" role="status">
-            {t(`bulk.status.${data.status}`, {
-              done: format.number(data.done),
-              total: format.number(data.total),
-              skipped: format.number(data.skipped),
-            })}
-          </Text>
-        </>
-      ) : replay.error ? (
-        <Failure error={replay.error} retry={() => replay.refetch()} />
-      ) : (
-        <Text size="sm" role="status">
-          {t("bulk.started", { count: started.count })}
-        </Text>
-      )}
-      <Group justify="flex-end">
-        {running ? (
-          <Button variant="default" onClick={() => cancel.mutate()} loading={cancel.isPending}>
-            {t("bulk.cancel")}
-          </Button>
-        ) : null}
-        <Button onClick={onClose}>{t("common.close")}</Button>
-      </Group>
     </>
   );
 }

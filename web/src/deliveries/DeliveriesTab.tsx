@@ -15,6 +15,7 @@ import { DeliveryDrawer } from "./DeliveryDrawer";
 import { useFilter } from "./filter";
 import { LiveRows } from "./LiveRows";
 import { LogFilters } from "./LogFilters";
+import { Running } from "./Progression";
 import { ReplaySelected } from "./ReplaySelected";
 import { useLiveList } from "./useLiveList";
 
@@ -61,6 +62,7 @@ export function DeliveriesTab({ webhook, onReplayAll }: { webhook: Webhook; onRe
   );
   return (
     <Selected.Provider value={selected}>
+      <Running webhook={webhook} />
       <LogFilters byStatus />
       <LiveRows
         of={live}
@@ -145,7 +147,7 @@ function useColumns(toggle: (id: string) => void) {
             {format.number(original.attempts)}
             {original.nextAttemptAt ? (
               <Text size="xs" c="dimmed" component="div">
-                {t("deliveries.next")} <Ago at={original.nextAttemptAt} />
+                {t("deliveries.next")} <Ago at={original.nextAttemptAt} due />
               </Text>
             ) : null}
           </>

@@ -1,4 +1,4 @@
-import { Box, Button, Group, SegmentedControl, SimpleGrid, Stack, Text, Timeline } from "@mantine/core";
+import { Box, Group, SegmentedControl, SimpleGrid, Stack, Text, Timeline } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
@@ -9,14 +9,16 @@ import type { Attempt, DeliveryDetail, Webhook } from "../api/types";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { DeliveryBadge, EventName } from "../ui/Badges";
+import { BusyButton } from "../ui/BusyButton";
 import { CopyButton } from "../ui/CopyButton";
 import { Icon } from "../ui/Icon";
 import { SideDrawer } from "../ui/SideDrawer";
 import { Loaded } from "../ui/States";
 import { Ago, Code, Copy, Fact, Ltr, ShortId } from "../ui/Text";
+import { useIntent } from "../ui/useIntent";
 import { useOnce } from "../ui/useOnce";
 import { useSayFailure } from "../webhooks/changes";
-import { asCurl, headersOf, pretty } from "./sent";
+import { asCurl, headersOf, ownHeadersOf, pretty, type SentHeader } from "./sent";
 
 type Props = { webhook: Webhook; deliveryId: string | undefined; onClose: () => void };
 
@@ -48,8 +50,11 @@ function Head({ webhook, delivery }: { webhook: Webhook; delivery: DeliveryDetai
   const t = useT();
   const client = useQueryClient();
   const sayFailure = useSayFailure();
+  const intent = useIntent();
   const replay = useMutation({
-    mutationFn: () => api.replayOne(webhook.id, delivery.id),
+    // After another attempt it is another replay that is meant.
+    mutationFn: () =>
+      intent([delivery.id, delivery.lastAttemptAt], (key) => api.replayOne(webhook.id, delivery.id, key)),
     onError: sayFailure,
     onSuccess: () => {
       void client.invalidateQueries({ queryKey: ["delivery", webhook.id, delivery.id] });
@@ -74,16 +79,16 @@ function Head({ webhook, delivery }: { webhook: Webhook; delivery: DeliveryDetai
             variant="default"
             disabled={delivery.body === null}
           />
-          <Button
+          <BusyButton
             size="xs"
             onClick={() => begin()}
-            loading={replay.isPending}
+            busy={replay.isPending}
             disabled={open}
             title={open ? t("deliveries.stillOpen") : undefined}
             leftSection={<Icon name="replay" size={14} />}
           >
             {t("deliveries.replay")}
-          </Button>
+          </BusyButton>
         </Group>
       </Group>
       <SimpleGrid cols={{ base: 2, xs: 3 }} spacing="sm">
@@ -126,7 +131,7 @@ function Attempts({ delivery }: { delivery: DeliveryDetail }) {
       </Text>
       {delivery.nextAttemptAt ? (
         <Text size="sm" mb="sm" c="var(--info)">
-          {t("deliveries.nextAttempt")} <Ago at={delivery.nextAttemptAt} />
+          {t("deliveries.nextAttempt")} <Ago at={delivery.nextAttemptAt} due />
         </Text>
       ) : null}
       {newestFirst.length === 0 ? (
@@ -190,28 +195,36 @@ function AttemptItem({ attempt }: { attempt: Attempt }) {
   );
 }
 
+function Headers({ title, help, headers }: { title: string; help: string; headers: SentHeader[] }) {
+  return (
+    <Box>
+      <Text fw={600} mb={2}>
+        {title}
+      </Text>
+      <Text size="xs" c="dimmed" mb="xs">
+        {help}
+      </Text>
+      <Code text={headers.map(({ name, value }) => `${name}: ${value}`).join("\n")} label={title} wrap />
+    </Box>
+  );
+}
+
 function Sent({ webhook, delivery }: { webhook: Webhook; delivery: DeliveryDetail }) {
   const t = useT();
   const [shape, setShape] = useState<"pretty" | "exact">("pretty");
   const last = delivery.attemptLog.at(-1);
+  const own = ownHeadersOf(webhook);
   return (
     <>
       {last ? (
-        <Box>
-          <Text fw={600} mb={2}>
-            {t("deliveries.headers")}
-          </Text>
-          <Text size="xs" c="dimmed" mb="xs">
-            {t("deliveries.headersHelp", { number: last.attempt })}
-          </Text>
-          <Code
-            text={headersOf(delivery, last, webhook)
-              .map(({ name, value }) => `${name}: ${value}`)
-              .join("\n")}
-            label={t("deliveries.headers")}
-            wrap
-          />
-        </Box>
+        <Headers
+          title={t("deliveries.headers")}
+          help={t("deliveries.headersHelp", { number: last.attempt })}
+          headers={headersOf(delivery, last)}
+        />
+      ) : null}
+      {own.length > 0 ? (
+        <Headers title={t("deliveries.ownHeaders")} help={t("deliveries.ownHeadersHelp")} headers={own} />
       ) : null}
       <Box>
         <Group justify="space-between" mb="xs">

@@ -1,7 +1,8 @@
-import { Box, Button, Group } from "@mantine/core";
+import { Box, Group } from "@mantine/core";
 import type { ColumnDef } from "@tanstack/react-table";
 import type { ReactNode } from "react";
 import { useT } from "../i18n";
+import { BusyButton } from "../ui/BusyButton";
 import { NewsBar } from "../ui/NewsBar";
 import { Rows } from "../ui/Rows";
 import { Empty, Failure, Waiting } from "../ui/States";
@@ -66,9 +67,9 @@ function Older<T>({ list }: Pick<LiveList<T>, "list">) {
   if (!list.hasNextPage) return null;
   return (
     <Group justify="center" p="sm" style={{ borderTop: "1px solid var(--line)" }}>
-      <Button variant="subtle" size="xs" loading={list.isFetchingNextPage} onClick={() => list.fetchNextPage()}>
+      <BusyButton variant="subtle" size="xs" busy={list.isFetchingNextPage} onClick={() => list.fetchNextPage()}>
         {t("common.older")}
-      </Button>
+      </BusyButton>
     </Group>
   );
 }

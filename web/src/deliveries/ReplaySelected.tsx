@@ -5,8 +5,9 @@ import { useState } from "react";
 import { api } from "../api/calls";
 import type { Delivery, Webhook } from "../api/types";
 import { useT } from "../i18n";
+import { useErrorText } from "../ui/errorText";
 import { Icon } from "../ui/Icon";
-import { useErrorText } from "../ui/States";
+import { useIntent } from "../ui/useIntent";
 
 type Props = { webhook: Webhook; chosen: Delivery[]; onDone: () => void };
 
@@ -15,6 +16,7 @@ export function ReplaySelected({ webhook, chosen, onDone }: Props) {
   const t = useT();
   const client = useQueryClient();
   const errorText = useErrorText();
+  const intent = useIntent();
   const [progress, setProgress] = useState<{ done: number; of: number } | null>(null);
 
   const run = async () => {
@@ -23,7 +25,7 @@ export function ReplaySelected({ webhook, chosen, onDone }: Props) {
     for (const [index, row] of rows.entries()) {
       setProgress({ done: index, of: rows.length });
       try {
-        await api.replayOne(webhook.id, row.id);
+        await intent([row.id, row.lastAttemptAt], (key) => api.replayOne(webhook.id, row.id, key));
       } catch (error) {
         refused.push(`${row.id}: ${errorText(error).detail}`);
       }

@@ -5,17 +5,9 @@ const MASK = "••••••••";
 
 export type SentHeader = { name: string; value: string };
 
-/** The headers of an attempt, in the form they were sent. Signatures and credentials are masked: no answer shows them. */
-export function headersOf(
-  delivery: DeliveryDetail,
-  attempt: Pick<Attempt, "attempt" | "at">,
-  webhook: Webhook,
-): SentHeader[] {
+/** The headers that Taskwire itself gave an attempt. Signatures are masked: no answer shows them. */
+export function headersOf(delivery: DeliveryDetail, attempt: Pick<Attempt, "attempt" | "at">): SentHeader[] {
   const timestamp = String(Math.floor(new Date(attempt.at).getTime() / 1000));
-  const own = Object.entries(webhook.headers).map(([name, value]) => ({
-    name,
-    value: isCredential(name) ? MASK : value,
-  }));
   return [
     { name: "Content-Type", value: "application/json" },
     { name: "X-Event", value: delivery.eventType },
@@ -26,14 +18,17 @@ export function headersOf(
     { name: "webhook-id", value: delivery.eventId },
     { name: "webhook-timestamp", value: timestamp },
     { name: "webhook-signature", value: `v1,${MASK}` },
-    ...own,
   ];
 }
+
+/** The headers that the settings add today. What they added to an attempt in the past is not kept. */
+export const ownHeadersOf = (webhook: Webhook): SentHeader[] =>
+  Object.entries(webhook.headers).map(([name, value]) => ({ name, value: isCredential(name) ? MASK : value }));
 
 /** A text as one word of a POSIX shell. */
 const quote = (text: string) => `'${text.replace(/'/g, `'\\''`)}'`;
 
-/** The same request by hand: signs with the secret in `$SECRET`, now. */
+/** The same body by hand, as today's settings send it: to their URL, with their headers, signed now with `$SECRET`. */
 export function asCurl(delivery: DeliveryDetail, webhook: Webhook): string {
   const own = Object.entries(webhook.headers).map(
     ([name, value]) => `  -H ${quote(`${name}: ${isCredential(name) ? "…" : value}`)} \\`,

@@ -17,7 +17,7 @@ import { Badge, DeliveryBadge, EventName } from "../ui/Badges";
 import { Page } from "../ui/Page";
 import { SideDrawer } from "../ui/SideDrawer";
 import { Empty, Loaded } from "../ui/States";
-import { Ago, Copy, Fact, Ltr, ShortId } from "../ui/Text";
+import { Ago, Copy, Fact, Ltr, Name, ShortId } from "../ui/Text";
 import { useStep } from "../ui/useStep";
 
 const FROM = "/events";
@@ -216,7 +216,7 @@ function TraceRow({ item, eventId }: { item: TraceItem; eventId: string }) {
       </Box>
       <Box style={{ minWidth: 0 }}>
         <Text size="sm" fw={550}>
-          <bdi>{item.webhookName}</bdi>
+          <Name>{item.webhookName}</Name>
         </Text>
         <Text size="sm" c="dimmed">
           {item.reason ? t(`events.reason.${item.reason}`) : (item.errorMessage ?? t(`events.why.${item.outcome}`))}

@@ -9,11 +9,20 @@ const UNITS = [
   ["second", 1],
 ] as const;
 
-/** A name among other words: it keeps its own direction, and its brackets and full stops their place. */
-export const isolated = (name: string) => `\u2068${name}\u2069`;
+/** Without the marks that turn letters around: `gpj.exe` is not to be read as `exe.jpg`. */
+export const unturned = (name: string) => name.replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
 
-/** Without the marks of direction that cannot be seen, but are copied with a name. */
-export const withoutMarks = (text: string) => text.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "").trim();
+/** A name among other words: it keeps its own direction, and its brackets and full stops their place. */
+export const isolated = (name: string) => `\u2068${unturned(name)}\u2069`;
+
+/** Code, or a text of a language that reads from left to right, among other words. */
+export const ltr = (text: string) => `\u2066${text}\u2069`;
+
+/** Letters that look like nothing at all. */
+const BLANKS = /[\p{Cf}\u115f\u1160\u2800\u3164\uffa0]/gu;
+
+/** A name as it is seen, and so may be typed: one shape of each letter, one space at a time, nothing invisible. */
+export const asSeen = (name: string) => name.normalize("NFC").replace(BLANKS, "").replace(/\s+/g, " ").trim();
 
 /** Numbers, times and durations in a language's words. */
 export function formatting(language: Language) {

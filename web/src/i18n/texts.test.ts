@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import en from "./en";
-import { formatting } from "./format";
+import { asSeen, formatting } from "./format";
 import he from "./he";
 import i18next, { languageOf, setLanguage } from "./index";
 
@@ -23,6 +23,13 @@ describe("the texts", () => {
   test("of Hebrew are in Hebrew, but for names", () => {
     for (const [key, text] of flat(he)) {
       if (text !== "" && text !== "Webhooks" && text !== "Webhook") expect(text, key).toMatch(/[\u0590-\u05ff]/);
+    }
+  });
+
+  test("of Hebrew keep code in its own direction", () => {
+    for (const [key, text] of flat(he)) {
+      const bare = text.replace(/\u2066[^\u2069]*\u2069/g, "");
+      expect(bare, key).not.toMatch(/[a-z0-9](=|_|:\/\/)(?![a-z0-9])|#…|(?<!\{)\{(?!\{)/i);
     }
   });
 
@@ -58,4 +65,10 @@ describe("figures", () => {
     expect(format.share(10, 10)).toBe("100%");
     expect(format.share(0, 0)).toBe("–");
   });
+});
+
+test("a name is the same however what is seen of it was typed", () => {
+  for (const typed of ["Café au lait", "Cafe\u0301 au lait", "Café  au\u00a0lait ", "\u2068Caf\u200bé au lait\u2069"])
+    expect(asSeen(typed)).toBe("Café au lait");
+  expect(asSeen("\u200b")).toBe("");
 });

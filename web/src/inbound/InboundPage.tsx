@@ -1,10 +1,9 @@
-import { Alert, Box, Button, Checkbox, Group, NumberInput, Stack, Switch, Tabs, TagsInput, Text } from "@mantine/core";
-import { notifications } from "@mantine/notifications";
+import { Box, Group, Tabs, Text } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
-import { api } from "../api/calls";
+import { useState } from "react";
+import { api, type Versioned } from "../api/calls";
 import { queries } from "../api/queries";
-import { type Inbound, type InboundChange, type Receipt, SCOPES, type Scope } from "../api/types";
+import type { Inbound, InboundChange, Receipt } from "../api/types";
 import { useGroup } from "../app/group";
 import { useT } from "../i18n";
 import { readClaims } from "../session/jwt";
@@ -13,11 +12,10 @@ import { Badge } from "../ui/Badges";
 import { Page, Section } from "../ui/Page";
 import { Empty, Loaded } from "../ui/States";
 import { Ago, Code, Ltr } from "../ui/Text";
-import { useLeaveGuard } from "../ui/useLeaveGuard";
-import { useSayFailure } from "../webhooks/changes";
+import { useSayRotationFailure } from "../webhooks/changes";
 import { RotationPanel } from "../webhooks/RotationPanel";
 import { SecretOnce } from "../webhooks/SecretOnce";
-import { faultyNetworks } from "./networks";
+import { Settings } from "./Settings";
 import { SAMPLES, sampleOf } from "./samples";
 
 export function InboundPage() {
@@ -26,150 +24,58 @@ export function InboundPage() {
   const inbound = useQuery(queries.inbound(groupId));
   return (
     <Page title={t("inbound.title")} lead={t("inbound.lead")}>
-      <Loaded of={inbound}>{(value) => <Shown key={groupId} groupId={groupId} value={value} />}</Loaded>
+      <Loaded of={inbound}>{(found) => <Shown key={groupId} groupId={groupId} found={found} />}</Loaded>
     </Page>
   );
 }
 
-function Shown({ groupId, value }: { groupId: string; value: Inbound }) {
+/** Changes what partners may do, and keeps the secret that a change makes for as long as it is shown. */
+function useInboundChange(groupId: string) {
   const client = useQueryClient();
-  const sayFailure = useSayFailure();
   const [secret, setSecret] = useState<{ text: string; rotated: boolean } | null>(null);
   const change = useMutation({
-    mutationFn: (body: InboundChange) => api.changeInbound(groupId, body),
-    onError: sayFailure,
-    onSuccess: (changed, body) => {
-      const { secret: text, ...shown } = changed;
+    mutationFn: ({ body, ifMatch }: { body: InboundChange; ifMatch?: string | null }) =>
+      api.changeInbound(groupId, body, ifMatch),
+    onSuccess: ({ value, etag }, { body }) => {
+      const { secret: text, ...shown } = value;
       if (text) setSecret({ text, rotated: body.rotateSecret === true });
-      client.setQueryData(["inbound", groupId], shown);
+      client.setQueryData(queries.inbound(groupId).queryKey, { value: shown, etag });
     },
   });
+  return { change, secret, forget: () => setSecret(null) };
+}
+
+function Shown({ groupId, found }: { groupId: string; found: Versioned<Inbound> }) {
+  const client = useQueryClient();
+  const { change, secret, forget } = useInboundChange(groupId);
+  const { value } = found;
+  const reload = () => client.fetchQuery({ ...queries.inbound(groupId), staleTime: 0 });
+  const sayFailure = useSayRotationFailure(reload);
+  const rotate = (body: InboundChange) => change.mutate({ body }, { onError: sayFailure });
   return (
     <>
-      <Settings value={value} busy={change.isPending} onSave={(body) => change.mutateAsync(body)} />
+      <Settings
+        found={found}
+        busy={change.isPending}
+        save={(body, ifMatch) => change.mutateAsync({ body, ifMatch })}
+        reload={reload}
+      />
       <RotationPanel
         hint={value.secretHint}
         rotation={value.rotation}
         busy={change.isPending}
-        onRotate={() => change.mutate({ rotateSecret: true })}
-        onFinalize={() => change.mutate({ finalizeRotation: true })}
+        onRotate={() => rotate({ rotateSecret: true })}
+        onFinalize={() => rotate({ finalizeRotation: true })}
       />
       <Samples groupId={groupId} />
       <Calls groupId={groupId} />
       <SecretOnce
         secret={secret?.text ?? null}
-        awaited={change.isPending && (change.variables.rotateSecret === true || value.secretHint === null)}
+        awaited={change.isPending && (change.variables.body.rotateSecret === true || value.secretHint === null)}
         rotating={secret?.rotated}
-        onClose={() => setSecret(null)}
+        onClose={forget}
       />
     </>
-  );
-}
-
-type Editable = Required<Pick<InboundChange, "enabled" | "scopes" | "ipAllowlist" | "rateLimitPerMinute">>;
-const changedOf = (before: Editable, after: Editable): Partial<Editable> =>
-  Object.fromEntries(
-    Object.entries(after).filter(
-      ([field, to]) => JSON.stringify(to) !== JSON.stringify(before[field as keyof Editable]),
-    ),
-  );
-
-type SettingsProps = { value: Inbound; busy: boolean; onSave: (change: InboundChange) => Promise<unknown> };
-
-function Settings({ value, busy, onSave }: SettingsProps) {
-  const t = useT();
-  const [begun, setBegun] = useState<Editable>(value);
-  const [enabled, setEnabled] = useState(value.enabled);
-  const [scopes, setScopes] = useState<Scope[]>(value.scopes);
-  const [networks, setNetworks] = useState(value.ipAllowlist);
-  const [rate, setRate] = useState<number | string>(value.rateLimitPerMinute);
-  const isChanged =
-    Object.keys(changedOf(begun, { enabled, scopes, ipAllowlist: networks, rateLimitPerMinute: Number(rate) })).length >
-    0;
-  useLeaveGuard({
-    when: isChanged && !busy,
-    question: { title: t("form.leave"), text: t("form.leaveDetail"), yes: t("form.leaveYes"), danger: true },
-  });
-  const wrong = faultyNetworks(networks);
-  const rateFault = rate === "" || !Number.isInteger(rate) || Number(rate) < 1 ? t("inbound.rateFault") : null;
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    if (wrong.length > 0 || rateFault) return;
-    const all = { enabled, scopes, ipAllowlist: networks, rateLimitPerMinute: Number(rate) };
-    try {
-      // Only what was changed, so that another admin's changes stay; all of it where there is nothing yet.
-      await onSave(value.secretHint === null ? all : changedOf(begun, all));
-      setBegun(all);
-      notifications.show({ color: "teal", message: t("form.saved") });
-    } catch {
-      // Said where the call is made; what was typed stays.
-    }
-  };
-  return (
-    <form onSubmit={submit}>
-      <Section title={t("inbound.settings")} text={t("inbound.settingsText")}>
-        <Stack>
-          <Switch
-            label={t("inbound.enabled")}
-            description={t("inbound.enabledHelp")}
-            checked={enabled}
-            onChange={(event) => setEnabled(event.currentTarget.checked)}
-          />
-          <Checkbox.Group
-            label={t("inbound.scopes")}
-            value={scopes}
-            onChange={(chosen) => setScopes(chosen as Scope[])}
-            error={enabled && scopes.length === 0 ? t("inbound.noScope") : undefined}
-          >
-            <Stack gap={8} mt={8}>
-              {SCOPES.map((scope) => (
-                <Checkbox
-                  key={scope}
-                  value={scope}
-                  label={<Ltr mono>{scope}</Ltr>}
-                  description={t(`inbound.scope.${scope.replace(":", "_") as "tasks_write"}`)}
-                />
-              ))}
-            </Stack>
-          </Checkbox.Group>
-          <TagsInput
-            label={t("inbound.networks")}
-            description={t("inbound.networksHelp")}
-            placeholder={networks.length === 0 ? "203.0.113.0/24" : undefined}
-            value={networks}
-            onChange={setNetworks}
-            error={wrong.length > 0 ? t("inbound.networkFault", { networks: wrong.join(", ") }) : undefined}
-            styles={{ input: { direction: "ltr" } }}
-          />
-          <NumberInput
-            label={t("inbound.rate")}
-            value={rate}
-            onChange={setRate}
-            min={1}
-            allowDecimal={false}
-            clampBehavior="none"
-            hideControls
-            maw={220}
-            error={rateFault}
-          />
-          {value.secretHint === null ? (
-            <Alert color="wire" variant="light">
-              {t("inbound.first")}
-            </Alert>
-          ) : null}
-          <Group justify="flex-end">
-            {isChanged ? (
-              <Text size="sm" c="dimmed" me="auto">
-                {t("form.unsaved")}
-              </Text>
-            ) : null}
-            <Button type="submit" loading={busy}>
-              {t("form.save")}
-            </Button>
-          </Group>
-        </Stack>
-      </Section>
-    </form>
   );
 }
 

@@ -10,10 +10,10 @@ import { useFormat } from "../i18n/format";
 import { HealthBadge } from "../ui/Badges";
 import { Page } from "../ui/Page";
 import { Empty, Failure, Loaded } from "../ui/States";
-import { Ltr } from "../ui/Text";
+import { Ltr, Name } from "../ui/Text";
 import { useNow } from "../ui/useNow";
 import { NewButton } from "../webhooks/NewButton";
-import { toneOf } from "./health";
+import { isLow, toneOf } from "./health";
 
 const HourChart = lazy(() => import("./HourChart"));
 
@@ -103,11 +103,14 @@ function useStreamWords({ state, lagSeconds, at }: StreamStatus): string {
   }
 }
 
-function useHeadroomWords({ state, oplogRemainingSeconds: left }: StreamStatus): string {
+function useHeadroomWords(status: StreamStatus): string {
+  const { state, oplogRemainingSeconds: left } = status;
   const t = useT();
   const format = useFormat();
   if (left === null) return t("overview.headroomUnknown");
-  return t(state === "live" ? "overview.headroom" : "overview.headroomLosing", { time: format.duration(left) });
+  const time = format.duration(left);
+  if (state !== "live") return t("overview.headroomLosing", { time });
+  return t(isLow(status) ? "overview.headroomLow" : "overview.headroom", { time });
 }
 
 function Day({ webhooks, group }: { webhooks: Webhook[]; group: string }) {
@@ -218,7 +221,7 @@ function PerWebhook({ webhooks, stats }: { webhooks: Webhook[]; stats: Map<strin
                 <tr key={webhook.id}>
                   <td>
                     <Link className="link" to="/webhooks/$webhookId" params={{ webhookId: webhook.id }}>
-                      <bdi>{webhook.name}</bdi>
+                      <Name>{webhook.name}</Name>
                     </Link>
                   </td>
                   <td>

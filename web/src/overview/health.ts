@@ -5,8 +5,11 @@ const HEADROOM_LOW_SECONDS = 3 * 3600;
 
 export type StreamTone = "ok" | "warn" | "bad";
 
+export const isLow = ({ oplogRemainingSeconds: left }: StreamStatus) => left !== null && left < HEADROOM_LOW_SECONDS;
+
 /** Pausing holds deliveries back, but loses nothing; what is not read in time is lost. */
-export function toneOf({ state, paused, oplogRemainingSeconds: left }: StreamStatus): StreamTone {
-  if (state === "stopped" || (left !== null && left < HEADROOM_LOW_SECONDS)) return "bad";
+export function toneOf(status: StreamStatus): StreamTone {
+  const { state, paused } = status;
+  if (state === "stopped" || isLow(status)) return "bad";
   return state === "behind" || paused ? "warn" : "ok";
 }

@@ -11,19 +11,19 @@ const ABOVE_ALL = 500;
 /** The token ran out: what is on the page stays, and what was under way goes on with the next token. */
 export function Expired() {
   const t = useT();
-  const { renewing, embedded } = useSession();
+  const { taken, renewing, embedded } = useSession();
   if (embedded) return renewing ? <HostRenewing /> : null;
   return (
     <Modal
       opened={renewing}
       onClose={() => {}}
       withCloseButton={false}
-      title={t("session.expired")}
+      title={t(taken ? "session.expired" : "session.refused")}
       closeOnEscape={false}
       zIndex={ABOVE_ALL}
     >
       <Text size="sm" c="dimmed" mb="md">
-        {t("session.expiredDetail")}
+        {t(taken ? "session.expiredDetail" : "session.refusedDetail")}
       </Text>
       <TokenForm onToken={(token) => session.signIn(token)} />
       <Group justify="center" mt="sm">

@@ -45,6 +45,24 @@ describe("an expired token", () => {
   });
 });
 
+test("a token is known to be good once the server has answered to it, and the next one is not yet", async () => {
+  let refused = true;
+  answer("get", "/status", () => (refused ? problem(401, "Not signed in", "no") : { state: "live" }));
+  session.signOut();
+  session.signIn("first");
+  const call = api.status();
+  await vi.waitFor(() => expect(session.get().renewing).toBe(true));
+  expect(session.get().taken).toBe(false);
+  refused = false;
+  session.signIn("second");
+  await call;
+  expect(session.get().taken).toBe(true);
+  session.signIn("second");
+  expect(session.get().taken).toBe(true);
+  session.signIn("third");
+  expect(session.get().taken).toBe(false);
+});
+
 describe("the page around this one", () => {
   const host = { postMessage: vi.fn() } as unknown as Window;
   const parent = Object.getOwnPropertyDescriptor(window, "parent");

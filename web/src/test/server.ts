@@ -4,9 +4,13 @@ import { GROUP } from "./things";
 
 export const ROOT = "*/api/integrations";
 
-/** The API as a test has it; what a test does not answer fails it. Every page asks for the reader's groups: by itself one. */
+/**
+ * The API as a test has it; what a test does not answer fails it. Every page asks for the reader's groups: by itself one.
+ * A webhook's page asks for what runs on it: nothing.
+ */
 export const server = setupServer(
   http.get(`${ROOT}/groups`, () => HttpResponse.json({ items: [{ id: GROUP, name: "Household" }], nextCursor: null })),
+  http.get(`${ROOT}/webhooks/:id/replays`, () => HttpResponse.json({ items: [], nextCursor: null })),
 );
 
 export type Call = { method: string; path: string; body: unknown; headers: Headers };

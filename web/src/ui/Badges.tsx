@@ -26,10 +26,14 @@ export function DeliveryBadge({ status }: { status: DeliveryStatus }) {
 
 export function HealthBadge({ webhook }: { webhook: Pick<Webhook, "health"> }) {
   const t = useT();
-  const { status, disabledReason } = webhook.health;
+  const { status, disabledReason, lastSuccessAt } = webhook.health;
   switch (status) {
     case "healthy":
-      return <Badge tone="ok">{t("webhooks.health.healthy")}</Badge>;
+      return lastSuccessAt === null ? (
+        <Badge tone="idle">{t("webhooks.health.untried")}</Badge>
+      ) : (
+        <Badge tone="ok">{t("webhooks.health.healthy")}</Badge>
+      );
     case "failing":
       return <Badge tone="warn">{t("webhooks.health.failing")}</Badge>;
     case "disabled":

@@ -1,6 +1,7 @@
 import { Box, Group, Text, Title } from "@mantine/core";
 import { type ReactNode, useContext, useEffect } from "react";
 import { GroupContext } from "../app/group";
+import { Name } from "./Text";
 
 type Props = { title: string; lead?: ReactNode; actions?: ReactNode; children: ReactNode; badge?: ReactNode };
 
@@ -11,6 +12,9 @@ export function useTitle(title: string, group: string | null = null) {
   }, [title, group]);
 }
 
+/** Longer titles are cut on narrow screens. */
+const LONG = 60;
+
 /** A page's head and body; its title is the window's too. */
 export function Page({ title, lead, actions, badge, children }: Props) {
   useTitle(title, useContext(GroupContext).name);
@@ -19,8 +23,14 @@ export function Page({ title, lead, actions, badge, children }: Props) {
       <Group justify="space-between" align="flex-start" gap="md" mb="lg">
         <Box style={{ minWidth: 0, flex: "1 1 260px" }}>
           <Group gap="sm" wrap="wrap">
-            <Title order={1} size="h2" style={{ letterSpacing: "-0.012em", overflowWrap: "anywhere" }}>
-              <bdi>{title}</bdi>
+            <Title
+              order={1}
+              size="h2"
+              lineClamp={3}
+              title={title.length > LONG ? title : undefined}
+              style={{ letterSpacing: "-0.012em", overflowWrap: "anywhere" }}
+            >
+              <Name>{title}</Name>
             </Title>
             {badge}
           </Group>

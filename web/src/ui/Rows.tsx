@@ -1,3 +1,4 @@
+import { VisuallyHidden } from "@mantine/core";
 import {
   type ColumnDef,
   flexRender,
@@ -6,12 +7,15 @@ import {
   type RowData,
   useReactTable,
 } from "@tanstack/react-table";
-import { type KeyboardEvent, type MouseEvent, memo, type RefObject, useEffect, useRef } from "react";
+import { type KeyboardEvent, type MouseEvent, memo, type RefObject, useEffect, useId, useRef } from "react";
+import { useT } from "../i18n";
 
 declare module "@tanstack/react-table" {
   interface ColumnMeta<TData extends RowData, TValue> {
     /** On narrow screens a row is a card: does the cell take its whole width, or is it left out? */
     narrow?: "wide" | "drop";
+    /** There its value alone does not tell what it is: its header stands before it. */
+    named?: boolean;
     width?: number | string;
   }
 }
@@ -21,16 +25,19 @@ type Props<T> = {
   data: T[];
   columns: ColumnDef<T>[];
   rowId: (row: T) => string;
-  /** Opens a row; the row is then a button for the keyboard too. */
+  /** Opens a row; the keyboard does too. */
   open?: (row: T) => void;
+  /** Each row holds a link that opens the same, which is enough for the keyboard. */
+  hasLinks?: boolean;
   opened?: string;
-  openLabel?: (row: T) => string;
 };
 
 const isOwnControl = (target: EventTarget) =>
   target instanceof Element && target.closest("a,button,input,label,[role=menuitem]") !== null;
 
-export function Rows<T>({ label, data, columns, rowId, open, opened, openLabel }: Props<T>) {
+export function Rows<T>({ label, data, columns, rowId, open, hasLinks, opened }: Props<T>) {
+  const t = useT();
+  const help = useId();
   const table = useReactTable({ data, columns, getRowId: rowId, getCoreRowModel: getCoreRowModel() });
   const latest = useRef(open);
   useEffect(() => {
@@ -39,37 +46,40 @@ export function Rows<T>({ label, data, columns, rowId, open, opened, openLabel }
   return (
     // Roles are said, because as cards the rows lose those that come with the elements.
     // biome-ignore-start lint/a11y/noRedundantRoles: see above
-    <table className="rows" data-stack aria-label={label} role="table">
-      <thead role="rowgroup">
-        {table.getHeaderGroups().map((group) => (
-          <tr key={group.id} role="row">
-            {group.headers.map((header) => (
-              <th
-                key={header.id}
-                scope="col"
-                role="columnheader"
-                style={{ width: header.column.columnDef.meta?.width }}
-              >
-                {flexRender(header.column.columnDef.header, header.getContext())}
-              </th>
-            ))}
-          </tr>
-        ))}
-      </thead>
-      <tbody role="rowgroup">
-        {table.getRowModel().rows.map((row) => (
-          <BodyRow
-            key={row.id}
-            row={row}
-            original={row.original}
-            columns={columns}
-            open={open ? latest : undefined}
-            opened={open !== undefined && opened === row.id}
-            label={openLabel?.(row.original)}
-          />
-        ))}
-      </tbody>
-    </table>
+    <>
+      <VisuallyHidden id={help}>{t("common.opens")}</VisuallyHidden>
+      <table className="rows" data-stack aria-label={label} role="table">
+        <thead role="rowgroup">
+          {table.getHeaderGroups().map((group) => (
+            <tr key={group.id} role="row">
+              {group.headers.map((header) => (
+                <th
+                  key={header.id}
+                  scope="col"
+                  role="columnheader"
+                  style={{ width: header.column.columnDef.meta?.width }}
+                >
+                  {flexRender(header.column.columnDef.header, header.getContext())}
+                </th>
+              ))}
+            </tr>
+          ))}
+        </thead>
+        <tbody role="rowgroup">
+          {table.getRowModel().rows.map((row) => (
+            <BodyRow
+              key={row.id}
+              row={row}
+              original={row.original}
+              columns={columns}
+              open={open ? latest : undefined}
+              opened={open !== undefined && opened === row.id}
+              help={hasLinks ? undefined : help}
+            />
+          ))}
+        </tbody>
+      </table>
+    </>
     // biome-ignore-end lint/a11y/noRedundantRoles: see above
   );
 }
@@ -80,19 +90,21 @@ type RowProps<T> = {
   columns: ColumnDef<T>[];
   open: RefObject<((row: T) => void) | undefined> | undefined;
   opened: boolean;
-  label: string | undefined;
+  /** The id of what tells that the keyboard opens it; without one it does not. */
+  help: string | undefined;
 };
 
-function DrawnRow<T>({ row, original, open, opened, label }: RowProps<T>) {
+function DrawnRow<T>({ row, original, open, opened, help }: RowProps<T>) {
+  const isReached = open !== undefined && help !== undefined;
   return (
     <tr
       // biome-ignore lint/a11y/noRedundantRoles: as above
       role="row"
       data-id={row.id}
       className={open ? "opens" : undefined}
-      tabIndex={open ? 0 : undefined}
+      tabIndex={isReached ? 0 : undefined}
       data-opened={opened || undefined}
-      aria-label={label}
+      aria-describedby={isReached ? help : undefined}
       onClick={(event: MouseEvent) => {
         if (!isOwnControl(event.target)) open?.current?.(original);
       }}
@@ -110,6 +122,7 @@ function DrawnRow<T>({ row, original, open, opened, label }: RowProps<T>) {
           role="cell"
           data-wide={cell.column.columnDef.meta?.narrow === "wide" || undefined}
           data-drop={cell.column.columnDef.meta?.narrow === "drop" || undefined}
+          data-name={cell.column.columnDef.meta?.named ? String(cell.column.columnDef.header) : undefined}
         >
           {flexRender(cell.column.columnDef.cell, cell.getContext())}
         </td>
@@ -120,5 +133,5 @@ function DrawnRow<T>({ row, original, open, opened, label }: RowProps<T>) {
 
 /** Drawn again only where something of it changed: there may be thousands. The table makes its rows anew each time. */
 const BodyRow = memo(DrawnRow, (before, after) =>
-  (["original", "columns", "open", "opened", "label"] as const).every((name) => before[name] === after[name]),
+  (["original", "columns", "open", "opened", "help"] as const).every((name) => before[name] === after[name]),
 ) as typeof DrawnRow;

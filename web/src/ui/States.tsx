@@ -2,6 +2,7 @@ import { Alert, Box, Button, Group, Skeleton, Stack, Text, Title } from "@mantin
 import type { ReactNode } from "react";
 import { isStatus, Problem, Unreachable } from "../api/problem";
 import { useT } from "../i18n";
+import { useErrorText } from "./errorText";
 import { Icon, type IconName } from "./Icon";
 import { Copy, Ltr } from "./Text";
 
@@ -36,20 +37,7 @@ export function Empty({
   );
 }
 
-export function useErrorText() {
-  const t = useT();
-  return (error: unknown): { title: string; detail: string } => {
-    if (error instanceof Unreachable) return { title: t("state.offline"), detail: t("state.offlineDetail") };
-    if (isStatus(error, 403)) return { title: t("state.noAdmin"), detail: t("state.noAdminDetail") };
-    if (error instanceof Problem) {
-      const faults = error.faults.map((fault) => `${fault.field} ${fault.message}`).join("; ");
-      return { title: error.title || t("state.failed"), detail: faults || error.detail };
-    }
-    return { title: t("state.failed"), detail: error instanceof Error ? error.message : String(error) };
-  };
-}
-
-/** What went wrong, in the server's own words, and another try. */
+/** What went wrong, and another try. */
 export function Failure({ error, retry }: { error: unknown; retry?: () => void }) {
   const t = useT();
   const { title, detail } = useErrorText()(error);

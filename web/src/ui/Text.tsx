@@ -1,7 +1,7 @@
 import { ActionIcon, Box, Text, Tooltip } from "@mantine/core";
 import type { ReactNode } from "react";
 import { useT } from "../i18n";
-import { useFormat } from "../i18n/format";
+import { unturned, useFormat } from "../i18n/format";
 import { Icon } from "./Icon";
 import { useCopy } from "./useCopy";
 import { useNow } from "./useNow";
@@ -13,6 +13,15 @@ export const Ltr = ({ children, mono, title }: { children: ReactNode; mono?: boo
   </bdi>
 );
 
+/** What people have called something, in its own direction of writing. */
+export const Name = ({ children }: { children: string }) => <bdi>{unturned(children)}</bdi>;
+
+/** A URL's parts stand in their order, also where they are of letters that read from right to left. */
+export const UrlParts = ({ url }: { url: string }) =>
+  /[^ -~]/.test(url)
+    ? url.split(/([^/.:?&=#]+)/).map((part, at) => (at % 2 === 0 ? part : <bdi key={at}>{part}</bdi>))
+    : url;
+
 /** The ends of an id, which tell it from others; the whole of it is its title. */
 export const ShortId = ({ id }: { id: string }) => (
   <Ltr mono title={id}>
@@ -20,13 +29,17 @@ export const ShortId = ({ id }: { id: string }) => (
   </Ltr>
 );
 
-/** A time as people say it; the exact one is its title. */
-export function Ago({ at }: { at: string }) {
+/**
+ * A time as people say it; the exact one is its title. What happened is never said to be ahead, nor what is `due` to be over:
+ * clocks differ, and the page's own is looked at every few seconds only.
+ */
+export function Ago({ at, due }: { at: string; due?: boolean }) {
   const format = useFormat();
   const now = useNow();
+  const clamp = due ? Math.min : Math.max;
   return (
     <time dateTime={at} title={format.exact(at)}>
-      {format.ago(at, now)}
+      {format.ago(at, clamp(now, Date.parse(at)))}
     </time>
   );
 }

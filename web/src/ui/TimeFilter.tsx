@@ -1,23 +1,38 @@
-import { Group, NativeSelect, TextInput } from "@mantine/core";
-import { fromLocalInput, toLocalInput, WINDOWS } from "../deliveries/filter";
+import { Group, NativeSelect } from "@mantine/core";
+import { useEffect, useRef, useState } from "react";
+import { WINDOWS } from "../deliveries/filter";
 import { useT } from "../i18n";
+import { TimeField } from "./TimeField";
 
 type Times = { since?: string; until?: string };
+
+const isFixed = ({ since, until }: Times) => (since !== undefined && !(since in WINDOWS)) || until !== undefined;
 
 /** The last hour, day, week; or from one time to another. */
 export function TimeFilter({ since, until, onChange }: Times & { onChange: (times: Times) => void }) {
   const t = useT();
-  const fixed = (since !== undefined && !(since in WINDOWS)) || until !== undefined;
-  const value = fixed ? "fixed" : (since ?? "");
+  const [fixed, setFixed] = useState(() => isFixed({ since, until }));
+  const said = useRef<Times>({ since, until });
+  // Fields that were emptied one by one stay; those that a change from outside has emptied go.
+  useEffect(() => {
+    if (since === said.current.since && until === said.current.until) return;
+    said.current = { since, until };
+    setFixed(isFixed(said.current));
+  }, [since, until]);
+  const put = (change: Times) => {
+    said.current = { ...said.current, ...change };
+    onChange(change);
+  };
   const choose = (chosen: string) => {
-    if (chosen === "fixed") onChange({ since: new Date(Date.now() - 86_400_000).toISOString(), until: undefined });
-    else onChange({ since: chosen || undefined, until: undefined });
+    setFixed(chosen === "fixed");
+    const begin = chosen === "fixed" ? new Date(Date.now() - 86_400_000).toISOString() : chosen || undefined;
+    put({ since: begin, until: undefined });
   };
   return (
     <Group gap="xs" align="flex-end">
       <NativeSelect
         aria-label={t("time.label")}
-        value={value}
+        value={fixed ? "fixed" : (since ?? "")}
         onChange={(event) => choose(event.currentTarget.value)}
         data={[
           { value: "", label: t("time.any") },
@@ -30,18 +45,8 @@ export function TimeFilter({ since, until, onChange }: Times & { onChange: (time
       />
       {fixed ? (
         <>
-          <TextInput
-            type="datetime-local"
-            aria-label={t("time.since")}
-            value={toLocalInput(since)}
-            onChange={(event) => onChange({ since: fromLocalInput(event.currentTarget.value), until })}
-          />
-          <TextInput
-            type="datetime-local"
-            aria-label={t("time.until")}
-            value={toLocalInput(until)}
-            onChange={(event) => onChange({ since, until: fromLocalInput(event.currentTarget.value) })}
-          />
+          <TimeField label={t("time.since")} value={since} onChange={(time) => put({ since: time })} />
+          <TimeField label={t("time.until")} value={until} onChange={(time) => put({ until: time })} />
         </>
       ) : null}
     </Group>

@@ -1,13 +1,14 @@
 import { Button, Group, Modal, Text, TextInput } from "@mantine/core";
 import { createContext, type FormEvent, type ReactNode, useCallback, useContext, useState } from "react";
 import { useT } from "../i18n";
-import { isolated, withoutMarks } from "../i18n/format";
+import { asSeen, isolated } from "../i18n/format";
 
 export type Question = {
   title: string;
   text: string;
   yes: string;
-  danger?: boolean /** Must be typed first. */;
+  danger?: boolean;
+  /** Must be typed first, as it is seen. */
   type?: string;
 };
 type Asked = Question & { answer: (yes: boolean) => void };
@@ -70,7 +71,7 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
             <Button
               type="submit"
               color={asked?.danger ? "red.8" : undefined}
-              disabled={asked?.type !== undefined && withoutMarks(typed) !== withoutMarks(asked.type)}
+              disabled={asked?.type ? asSeen(typed) !== asSeen(asked.type) : false}
               data-autofocus={asked?.type ? undefined : true}
             >
               {asked?.yes}

@@ -1,8 +1,8 @@
-import { screen, waitFor } from "@testing-library/react";
+import { screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, test } from "vitest";
 import { answer, problem } from "../test/server";
 import { show } from "../test/show";
-import { webhook } from "../test/things";
+import { delivery, webhook } from "../test/things";
 import { filterWebhooks } from "./filter";
 
 const payroll = webhook();
@@ -50,6 +50,16 @@ describe("the list of webhooks", () => {
     expect(screen.getByLabelText("Search name or URL")).toHaveValue("");
   });
 
+  test("calls no webhook healthy that has delivered nothing yet", async () => {
+    const fresh = webhook({ health: { status: "healthy", disabledReason: null, lastSuccessAt: null } });
+    answer("get", "/stats/webhooks", () => ({ items: [] }));
+    answer("get", "/webhooks", () => ({ items: [fresh], nextCursor: null }));
+    show("/webhooks");
+    const row = within(await screen.findByRole("row", { name: /Payroll/ }));
+    expect(row.getByText("No delivery yet")).toBeVisible();
+    expect(row.queryByText("Healthy")).toBeNull();
+  });
+
   test("begins with the filter that the URL brings", async () => {
     list();
     show("/webhooks?health=failing");
@@ -94,6 +104,47 @@ describe("the list of webhooks", () => {
     expect(await screen.findByText("Hook 99")).toBeVisible();
     expect(await screen.findAllByText("Quiet")).toHaveLength(100);
     expect(stats).toHaveLength(1);
+  });
+
+  const many = (first: number, count: number) =>
+    Array.from({ length: count }, (_, at) =>
+      webhook({ id: (first + at).toString(16).padStart(24, "0"), name: `Hook ${first + at}` }),
+    );
+
+  test("is drawn a hundred at a time", async () => {
+    answer("get", "/stats/webhooks", () => ({ items: [] }));
+    answer("get", "/webhooks", () => ({ items: many(0, 103), nextCursor: null }));
+    const { user } = show("/webhooks");
+    expect(await screen.findByText("Hook 99")).toBeVisible();
+    expect(screen.queryByText("Hook 100")).toBeNull();
+    await user.click(screen.getByText("Show 3 more"));
+    expect(await screen.findByText("Hook 102")).toBeVisible();
+    expect(screen.queryByText(/^Show \d+ more$/)).toBeNull();
+  });
+
+  test("says where it ends", async () => {
+    answer("get", "/stats/webhooks", () => ({ items: [] }));
+    const pages = answer("get", "/webhooks", ({ path }) => {
+      const first = Number(new URLSearchParams(path.split("?")[1]).get("cursor") ?? 0);
+      return { items: many(first, 200), nextCursor: String(first + 200) };
+    });
+    show("/webhooks?q=Hook 4999");
+    expect(await screen.findByText("No more than 5,000 webhooks are listed; there may be others.")).toBeVisible();
+    expect(screen.getByText("Hook 4999")).toBeVisible();
+    expect(pages).toHaveLength(25);
+  });
+
+  test("has one stop for the keyboard to open a row; a log's rows say that they can be opened", async () => {
+    list();
+    answer("get", "/webhooks/:id", () => payroll);
+    answer("get", "/webhooks/:id/replays", () => ({ items: [], nextCursor: null }));
+    answer("get", "/webhooks/:id/deliveries", () => ({ items: [delivery()], nextCursor: null }));
+    const { user } = show("/webhooks");
+    expect(await screen.findByRole("row", { name: /Payroll/ })).not.toHaveAttribute("tabindex");
+    await user.click(screen.getByRole("link", { name: "Payroll" }));
+    const row = await screen.findByRole("row", { name: /Given up/ });
+    expect(row).toHaveAttribute("tabindex", "0");
+    expect(row).toHaveAccessibleDescription("Enter opens it.");
   });
 
   test("that is empty says what to do next", async () => {

@@ -2,9 +2,9 @@ import { Box, Button, Group, SegmentedControl, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { ColumnDef } from "@tanstack/react-table";
-import { useMemo } from "react";
-import { queries } from "../api/queries";
-import type { Webhook } from "../api/types";
+import { createContext, useContext, useMemo, useState } from "react";
+import { queries, WEBHOOKS_MAX } from "../api/queries";
+import type { Stats, Webhook } from "../api/types";
 import { useGroup } from "../app/group";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
@@ -13,7 +13,7 @@ import { Page } from "../ui/Page";
 import { Rows } from "../ui/Rows";
 import { SearchField } from "../ui/SearchField";
 import { Empty, Loaded } from "../ui/States";
-import { Ago } from "../ui/Text";
+import { Ago, Name, UrlParts } from "../ui/Text";
 import { filterWebhooks, type ListFilter } from "./filter";
 import { NewButton } from "./NewButton";
 import { PauseSwitch } from "./PauseSwitch";
@@ -35,6 +35,7 @@ export function ListPage() {
           ) : (
             <>
               <Filters />
+              {all.length >= WEBHOOKS_MAX ? <Cut /> : null}
               <List webhooks={filterWebhooks(all, search)} />
             </>
           )
@@ -73,9 +74,31 @@ function Filters() {
   );
 }
 
+function Cut() {
+  const t = useT();
+  const format = useFormat();
+  return (
+    <Text size="sm" c="dimmed" mb="sm">
+      {t("webhooks.cut", { most: format.number(WEBHOOKS_MAX) })}
+    </Text>
+  );
+}
+
+/** So many are drawn at a time: a thousand would hold the browser up for seconds. */
+const AT_A_TIME = 100;
+
+type Days = { data: Map<string, Stats> | undefined; error: unknown };
+/** The last day of each webhook, asked for once. */
+const DaysOfEach = createContext<Days>({ data: undefined, error: null });
+
 function List({ webhooks }: { webhooks: Webhook[] }) {
   const t = useT();
   const navigate = useNavigate();
+  const { data, error } = useQuery(queries.statsOfEach(useGroup()));
+  const days = useMemo(() => ({ data, error }), [data, error]);
+  const [count, setCount] = useState(AT_A_TIME);
+  const shown = useMemo(() => webhooks.slice(0, count), [webhooks, count]);
+  const left = webhooks.length - shown.length;
   const columns = useMemo<ColumnDef<Webhook>[]>(
     () => [
       {
@@ -93,7 +116,7 @@ function List({ webhooks }: { webhooks: Webhook[] }) {
         id: "success",
         header: t("webhooks.column.day"),
         cell: ({ row }) => <DayCell id={row.original.id} />,
-        meta: { width: 230, narrow: "wide" },
+        meta: { width: 230, narrow: "wide", named: true },
       },
       {
         id: "last",
@@ -106,7 +129,7 @@ function List({ webhooks }: { webhooks: Webhook[] }) {
             </Text>
           );
         },
-        meta: { width: 130 },
+        meta: { width: 130, named: true },
       },
       {
         id: "enabled",
@@ -131,13 +154,23 @@ function List({ webhooks }: { webhooks: Webhook[] }) {
   }
   return (
     <Box className="surface" style={{ overflow: "hidden" }}>
-      <Rows
-        label={t("webhooks.title")}
-        data={webhooks}
-        columns={columns}
-        rowId={(webhook) => webhook.id}
-        open={(webhook) => navigate({ to: "/webhooks/$webhookId", params: { webhookId: webhook.id } })}
-      />
+      <DaysOfEach.Provider value={days}>
+        <Rows
+          label={t("webhooks.title")}
+          data={shown}
+          columns={columns}
+          rowId={(webhook) => webhook.id}
+          open={(webhook) => navigate({ to: "/webhooks/$webhookId", params: { webhookId: webhook.id } })}
+          hasLinks
+        />
+      </DaysOfEach.Provider>
+      {left > 0 ? (
+        <Group justify="center" p="sm" style={{ borderTop: "1px solid var(--line)" }}>
+          <Button variant="subtle" size="xs" onClick={() => setCount(count + AT_A_TIME)}>
+            {t("common.showMore", { count: Math.min(left, AT_A_TIME) })}
+          </Button>
+        </Group>
+      ) : null}
     </Box>
   );
 }
@@ -145,11 +178,13 @@ function List({ webhooks }: { webhooks: Webhook[] }) {
 function NameCell({ webhook }: { webhook: Webhook }) {
   return (
     <div style={{ minWidth: 0 }}>
-      <Link className="link" to="/webhooks/$webhookId" params={{ webhookId: webhook.id }}>
-        <bdi>{webhook.name}</bdi>
-      </Link>
+      <Text size="sm" className="cut" lineClamp={3} component="div">
+        <Link className="link" to="/webhooks/$webhookId" params={{ webhookId: webhook.id }}>
+          <Name>{webhook.name}</Name>
+        </Link>
+      </Text>
       <Text size="xs" c="dimmed" className="ellipsis" dir="ltr" maw={380} title={webhook.targetUrl} component="div">
-        {webhook.targetUrl}
+        <UrlParts url={webhook.targetUrl} />
       </Text>
     </div>
   );
@@ -158,7 +193,7 @@ function NameCell({ webhook }: { webhook: Webhook }) {
 function DayCell({ id }: { id: string }) {
   const t = useT();
   const format = useFormat();
-  const { data, error } = useQuery(queries.statsOfEach(useGroup()));
+  const { data, error } = useContext(DaysOfEach);
   if (error && !data)
     return (
       <Text size="sm" c="dimmed">

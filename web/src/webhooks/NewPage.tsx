@@ -5,6 +5,7 @@ import { api } from "../api/calls";
 import { useGroup } from "../app/group";
 import { useT } from "../i18n";
 import { Page } from "../ui/Page";
+import { useIntent } from "../ui/useIntent";
 import { useKeep } from "./changes";
 import { SecretOnce } from "./SecretOnce";
 import { bodyOf, type FormValues, newValues } from "./schema";
@@ -15,13 +16,14 @@ export function NewPage() {
   const groupId = useGroup();
   const navigate = useNavigate();
   const keep = useKeep();
+  const intent = useIntent();
   const [initial] = useState(newValues);
   const [made, setMade] = useState<{ id: string; secret: string } | null>(null);
 
   const create = useMutation({
     mutationFn: async (values: FormValues) => {
       const body = { ...bodyOf(values), groupId, enabled: true, ...(values.secret ? { secret: values.secret } : {}) };
-      const created = await api.createWebhook(body);
+      const created = await intent(body, (key) => api.createWebhook(body, key));
       keep(created);
       setMade({ id: created.value.id, secret: created.value.secret ?? values.secret });
       return "saved" as const;

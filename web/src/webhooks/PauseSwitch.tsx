@@ -1,4 +1,4 @@
-import { Switch, Tooltip } from "@mantine/core";
+import { Switch } from "@mantine/core";
 import type { Webhook } from "../api/types";
 import { useT } from "../i18n";
 import { useChangeWebhook } from "./changes";
@@ -7,17 +7,15 @@ export function PauseSwitch({ webhook }: { webhook: Webhook }) {
   const t = useT();
   const change = useChangeWebhook(webhook.id);
   const enabled = change.isPending ? (change.variables.enabled ?? webhook.enabled) : webhook.enabled;
-  const label = t(enabled ? "webhooks.pauseNamed" : "webhooks.resumeNamed", { name: webhook.name });
   return (
-    <Tooltip label={t(enabled ? "webhooks.pauseHelp" : "webhooks.resumeHelp")} multiline maw={260} openDelay={400}>
-      <span>
-        <Switch
-          aria-label={label}
-          checked={enabled}
-          disabled={change.isPending}
-          onChange={(event) => change.mutate({ enabled: event.currentTarget.checked })}
-        />
-      </span>
-    </Tooltip>
+    <Switch
+      aria-label={t(enabled ? "webhooks.pauseNamed" : "webhooks.resumeNamed", { name: webhook.name })}
+      title={t(enabled ? "webhooks.pauseHelp" : "webhooks.resumeHelp")}
+      checked={enabled}
+      readOnly={change.isPending}
+      aria-disabled={change.isPending || undefined}
+      onChange={(event) => change.mutate({ enabled: event.currentTarget.checked })}
+      w="fit-content"
+    />
   );
 }

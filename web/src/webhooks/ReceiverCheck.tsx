@@ -1,9 +1,10 @@
-import { Button, Group, Text } from "@mantine/core";
+import { Group, Text } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { api } from "../api/calls";
 import type { Webhook } from "../api/types";
 import { useT } from "../i18n";
 import { Badge } from "../ui/Badges";
+import { BusyButton } from "../ui/BusyButton";
 import { Icon } from "../ui/Icon";
 import { Section } from "../ui/Page";
 import { Failure } from "../ui/States";
@@ -15,14 +16,14 @@ export function ReceiverCheck({ webhook }: { webhook: Webhook }) {
   const results = check.data?.results;
   return (
     <Section title={t("check.title")} text={t("check.text")}>
-      <Button
+      <BusyButton
         variant="default"
-        loading={check.isPending}
+        busy={check.isPending}
         leftSection={<Icon name="shield" size={15} />}
         onClick={() => check.mutate()}
       >
         {t(results ? "check.again" : "check.run")}
-      </Button>
+      </BusyButton>
       {check.error ? (
         <div style={{ marginTop: 16 }}>
           <Failure error={check.error} />

@@ -1,7 +1,8 @@
-import { Alert, Button, Group, Text } from "@mantine/core";
+import { Alert, Group, Text } from "@mantine/core";
 import type { Rotation } from "../api/types";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
+import { BusyButton } from "../ui/BusyButton";
 import { Icon } from "../ui/Icon";
 import { Section } from "../ui/Page";
 import { Ago, Ltr } from "../ui/Text";
@@ -50,14 +51,14 @@ export function RotationPanel({ hint, rotation, onRotate, onFinalize, busy }: Pr
               ? t("secret.until", { time: format.time(rotation.expiresAt) })
               : t("secret.untilFinalized")}
           </Text>
-          <Button size="xs" onClick={finalize} loading={busy}>
+          <BusyButton size="xs" onClick={finalize} busy={busy}>
             {t("secret.finalize")}
-          </Button>
+          </BusyButton>
         </Alert>
       ) : hint ? (
-        <Button variant="default" onClick={rotate} loading={busy} leftSection={<Icon name="replay" size={15} />}>
+        <BusyButton variant="default" onClick={rotate} busy={busy} leftSection={<Icon name="replay" size={15} />}>
           {t("secret.rotate")}
-        </Button>
+        </BusyButton>
       ) : null}
     </Section>
   );

@@ -1,5 +1,5 @@
 import { Button, Group, List } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { api } from "../api/calls";
@@ -8,7 +8,7 @@ import { useT } from "../i18n";
 import { Icon } from "../ui/Icon";
 import { Section } from "../ui/Page";
 import { Ltr } from "../ui/Text";
-import { useKeep, useSayFailure } from "./changes";
+import { useKeep, useSayRotationFailure } from "./changes";
 import { ReceiverCheck } from "./ReceiverCheck";
 import { RotationPanel } from "./RotationPanel";
 import { SecretOnce } from "./SecretOnce";
@@ -16,7 +16,8 @@ import { SecretOnce } from "./SecretOnce";
 export function SecretTab({ webhook }: { webhook: Webhook }) {
   const t = useT();
   const keep = useKeep();
-  const sayFailure = useSayFailure();
+  const client = useQueryClient();
+  const sayFailure = useSayRotationFailure(() => client.invalidateQueries({ queryKey: ["webhook", webhook.id] }));
   const [secret, setSecret] = useState<string | null>(null);
   const rotate = useMutation({
     mutationFn: () => api.changeWebhook(webhook.id, { rotateSecret: true }),

@@ -1,10 +1,10 @@
-import { Button } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation } from "@tanstack/react-query";
 import { api } from "../api/calls";
 import type { TestResult, Webhook } from "../api/types";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
+import { BusyButton } from "../ui/BusyButton";
 import { Icon } from "../ui/Icon";
 import { useOnce } from "../ui/useOnce";
 import { useSayFailure } from "./changes";
@@ -31,13 +31,13 @@ export function TestButton({ webhook }: { webhook: Webhook }) {
   });
   const begin = useOnce(test);
   return (
-    <Button
+    <BusyButton
       variant="default"
-      loading={test.isPending}
+      busy={test.isPending}
       leftSection={<Icon name="send" size={15} />}
       onClick={() => begin()}
     >
       {t("test.send")}
-    </Button>
+    </BusyButton>
   );
 }

@@ -59,6 +59,22 @@ describe("a new webhook's form", () => {
     expect(screen.queryByTestId("schedule")).toBeNull();
   });
 
+  test("judges a number as it is typed, and makes no other of it", async () => {
+    const { user } = await newForm();
+    const attempts = screen.getByLabelText("Attempts in all");
+    for (const [text, fault] of [
+      ["1e9", "Enter a whole number."],
+      ["2.5", "Enter a whole number."],
+      ["9".repeat(23), "From 1 to 20."],
+    ] as const) {
+      await user.clear(attempts);
+      await user.type(attempts, text);
+      await user.tab();
+      expect(await screen.findByText(fault)).toBeVisible();
+      expect(attempts).toHaveValue(text);
+    }
+  });
+
   test("refuses a reserved header by name", async () => {
     const { user } = await newForm();
     await user.click(screen.getByRole("button", { name: "Add header" }));
@@ -81,6 +97,23 @@ describe("a new webhook's form", () => {
     expect(name).toHaveValue("Payroll");
   });
 
+  test("shows at which header the server's refusal is", async () => {
+    answer("post", "/webhooks", () =>
+      problem(422, "Invalid fields", "cannot be used", [{ field: "headers.X-Two", message: "is not taken" }]),
+    );
+    const { user, name, url, submit } = await newForm();
+    await user.type(name, "Payroll");
+    await user.type(url, "https://payroll.example/hook");
+    for (const [at, header] of ["X-One", "X-Two"].entries()) {
+      await user.click(screen.getByRole("button", { name: "Add header" }));
+      await user.type(screen.getByLabelText(`Name of header ${at + 1}`), header);
+    }
+    await user.click(submit);
+    expect(await screen.findByText("is not taken")).toBeVisible();
+    expect(screen.getByLabelText("Name of header 2")).toHaveAccessibleDescription("is not taken");
+    expect(screen.getByLabelText("Name of header 1")).not.toHaveAccessibleDescription();
+  });
+
   test("creates, and shows the secret once", async () => {
     const calls = answer("post", "/webhooks", ({ body }) =>
       versioned({ ...webhook(body as object), secret: "whsec_c2VjcmV0" }, 1),
@@ -95,6 +128,25 @@ describe("a new webhook's form", () => {
       enabled: true,
       retryPolicy: { maxAttempts: 14, backoffSeconds: 30 },
     });
+  });
+
+  test("is created under the same key when it is tried again, and under another when it was changed", async () => {
+    const calls = answer("post", "/webhooks", () =>
+      calls.length < 3 ? HttpResponse.error() : versioned({ ...webhook(), secret: "whsec_c2VjcmV0" }, 1),
+    );
+    const { user, name, url, submit } = await newForm();
+    await user.type(name, "Payroll");
+    await user.type(url, "https://payroll.example/hook");
+    await user.click(submit);
+    await user.click(await screen.findByRole("button", { name: "Try again" }));
+    await waitFor(() => expect(calls).toHaveLength(2));
+    await user.type(name, ", new");
+    await user.click(submit);
+    expect(await screen.findByTestId("secret")).toBeVisible();
+    const keys = calls.map((call) => call.headers.get("idempotency-key"));
+    expect(keys[0]).toMatch(/^[0-9a-f]{32}$/);
+    expect(keys[1]).toBe(keys[0]);
+    expect(keys[2]).not.toBe(keys[0]);
   });
 
   test("asks before the secret is left: while it is being made, and until it is said to be stored", async () => {
@@ -197,4 +249,75 @@ test("a webhook that somebody deleted meanwhile is said to be gone, and what was
   await queryClient.invalidateQueries({ queryKey: ["webhook"] });
   expect(await screen.findByText(/Somebody has deleted this webhook meanwhile/)).toBeVisible();
   expect(name).toHaveValue("Payroll, half");
+});
+
+describe("the settings of a webhook", () => {
+  const there = { value: webhook(), version: 1 };
+  const saveButton = () => screen.getByRole("button", { name: "Save changes" });
+
+  async function settings() {
+    Object.assign(there, { value: webhook(), version: 1 });
+    answer("get", "/webhooks", () => ({ items: [there.value], nextCursor: null }));
+    answer("get", "/webhooks/:id", () => versioned(there.value, there.version));
+    answer("put", "/webhooks/:id", ({ body }) => {
+      change(body as object);
+      return versioned(there.value, there.version);
+    });
+    const { user } = show(`/webhooks/${webhook().id}?tab=settings`);
+    return { user, name: await screen.findByLabelText(/^Name/) };
+  }
+  const change = (part: object) => {
+    there.value = { ...there.value, ...part };
+    there.version += 1;
+  };
+
+  test("follow what is changed elsewhere while nothing is entered", async () => {
+    const { name } = await settings();
+    change({ name: "Wages" });
+    await queryClient.invalidateQueries({ queryKey: ["webhook"] });
+    await waitFor(() => expect(name).toHaveValue("Wages"));
+    expect(screen.queryByText("Unsaved changes")).toBeNull();
+  });
+
+  test("stay as they are entered, and once saved are followed again; the keyboard stays at the button", async () => {
+    const { user, name } = await settings();
+    await user.type(name, ", mine");
+    change({ timeoutSeconds: 5 });
+    await queryClient.invalidateQueries({ queryKey: ["webhook"] });
+    expect(name).toHaveValue("Payroll, mine");
+    await user.click(saveButton());
+    await waitFor(() => expect(screen.queryByText("Unsaved changes")).toBeNull());
+    expect(saveButton()).toHaveFocus();
+    expect(screen.getByLabelText(/Time limit/)).toHaveValue("5");
+    await user.type(name, " again");
+    expect(screen.getByText("Unsaved changes")).toBeVisible();
+    await user.click(screen.getByRole("link", { name: "Events" }));
+    expect(await screen.findByRole("dialog", { name: "Leave without saving?" })).toBeVisible();
+  });
+
+  test("that cannot be saved say so where the keyboard is then", async () => {
+    const { user, name } = await settings();
+    answer("put", "/webhooks/:id", () => problem(404, "Not found", "no such webhook"));
+    await user.type(name, ", mine");
+    await user.click(saveButton());
+    const notice = await screen.findByText("no such webhook");
+    await waitFor(() => expect(document.activeElement).toContainElement(notice));
+  });
+});
+
+test("a rotation that somebody else has begun is shown, and said in the words of the page", async () => {
+  let hook = webhook();
+  answer("get", "/webhooks", () => ({ items: [hook], nextCursor: null }));
+  answer("get", "/webhooks/:id", () => versioned(hook, 1));
+  answer("put", "/webhooks/:id", () => {
+    hook = webhook({ rotation: { startedAt: "2026-01-02T03:04:05.678Z", expiresAt: null } });
+    return problem(409, "Conflict", 'finalize it first, with "finalizeRotation": true');
+  });
+  const { user } = show(`/webhooks/${hook.id}?tab=secret`);
+  await user.click(await screen.findByRole("button", { name: "Rotate secret" }));
+  const dialog = await screen.findByRole("dialog", { name: "Make a new secret?" });
+  await user.click(within(dialog).getByRole("button", { name: "Rotate secret" }));
+  expect(await screen.findByText("It was changed elsewhere meanwhile")).toBeVisible();
+  expect(await screen.findByRole("button", { name: "Finish rotation" })).toBeVisible();
+  expect(screen.queryByText(/finalizeRotation/)).toBeNull();
 });

@@ -1,12 +1,10 @@
 import { zodResolver } from "@hookform/resolvers/zod";
 import {
-  ActionIcon,
   Alert,
   Box,
   Button,
   Checkbox,
   Group,
-  NumberInput,
   PasswordInput,
   SimpleGrid,
   Stack,
@@ -14,17 +12,22 @@ import {
   Text,
   TextInput,
 } from "@mantine/core";
-import { type ReactNode, useRef } from "react";
-import { Controller, type FieldPath, useFieldArray, useForm, useWatch } from "react-hook-form";
+import { type ReactNode, useEffect, useEffectEvent, useRef } from "react";
+import { Controller, type FieldPath, type UseFormReturn, useForm, useWatch } from "react-hook-form";
 import { Problem } from "../api/problem";
 import { EVENT_KEYS, EVENT_TYPES } from "../api/types";
 import { useT } from "../i18n";
+import { Attention } from "../ui/Attention";
+import { BusyButton } from "../ui/BusyButton";
 import { Icon } from "../ui/Icon";
+import { NumberField } from "../ui/NumberField";
 import { Section } from "../ui/Page";
 import { Failure } from "../ui/States";
 import { Ltr } from "../ui/Text";
 import { useLeaveGuard } from "../ui/useLeaveGuard";
 import { urlWarning } from "./checks";
+import { FaultText } from "./FaultText";
+import { HeaderFields } from "./HeaderFields";
 import { RetrySchedule } from "./RetrySchedule";
 import { type FormValues, fieldOf, formSchema } from "./schema";
 
@@ -32,7 +35,10 @@ import { type FormValues, fieldOf, formSchema } from "./schema";
 export type Saved = "saved" | "conflict";
 
 type Props = {
+  /** What there is; another is followed. */
   initial: FormValues;
+  /** Whether something else than `initial` is entered now. */
+  onTouched?: (isTouched: boolean) => void;
   /** A new webhook may bring a secret of its own. */
   withSecret?: boolean;
   submitLabel: string;
@@ -46,23 +52,23 @@ type Props = {
 const ownDirection = { input: { unicodeBidi: "plaintext" as const } };
 const ltr = { input: { direction: "ltr" as const } };
 
-export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCancel, extra }: Props) {
+export function WebhookForm({ initial, onTouched, withSecret, submitLabel, onSubmit, onCancel, extra }: Props) {
   const t = useT();
   const form = useForm<FormValues>({ resolver: zodResolver(formSchema), defaultValues: initial, mode: "onTouched" });
   const { register, control, formState } = form;
-  const headers = useFieldArray({ control, name: "headers" });
+  useFollow(form, initial, onTouched);
   const url = useWatch({ control, name: "targetUrl" });
   const [maxAttempts, backoffSeconds] = useWatch({ control, name: ["maxAttempts", "backoffSeconds"] });
-  const warning = urlWarning(url);
+  const warning = urlWarning(url.trim());
   const dirty = formState.isDirty && !formState.isSubmitting && !formState.isSubmitSuccessful;
   useLeaveGuard({
     when: dirty,
     question: { title: t("form.leave"), text: t("form.leaveDetail"), yes: t("form.leaveYes"), danger: true },
   });
 
-  // The form's own messages are keys; the server's are texts.
+  // The form's own messages are keys; the server's are texts, in English.
   const say = (message: string | undefined) =>
-    message?.startsWith("form.") ? t(message as "form.fault.nameMissing") : message;
+    message?.startsWith("form.") ? t(message as "form.fault.nameMissing") : message && <Ltr>{message}</Ltr>;
   const fault = (field: FieldPath<FormValues>) => say(form.getFieldState(field, formState).error?.message);
 
   const failed = useRef<unknown>(null);
@@ -73,7 +79,7 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
     } catch (error) {
       if (error instanceof Problem && error.status === 422 && error.faults.length > 0) {
         for (const { field, message } of error.faults) {
-          const place = fieldOf(field);
+          const place = fieldOf(field, values);
           form.setError(place, { message: place === "root" ? `${field} ${message}` : message }, { shouldFocus: true });
         }
       } else {
@@ -82,25 +88,17 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
       }
     }
   });
-  const number = (name: "maxAttempts" | "backoffSeconds" | "timeoutSeconds", label: string, suffix?: string) => (
+  const number = (name: "maxAttempts" | "backoffSeconds" | "timeoutSeconds", label: string) => (
     <Controller
       control={control}
       name={name}
       render={({ field }) => (
-        <NumberInput
+        <NumberField
+          {...field}
           label={label}
-          suffix={suffix}
-          value={Number.isNaN(field.value) ? "" : field.value}
-          onChange={(value) => field.onChange(value === "" ? Number.NaN : Number(value))}
-          onBlur={field.onBlur}
-          ref={field.ref}
-          name={field.name}
-          min={1}
-          clampBehavior="none"
-          allowDecimal={false}
+          onChange={(value) => field.onChange(value ?? Number.NaN)}
           error={fault(name)}
           styles={ltr}
-          hideControls
         />
       )}
     />
@@ -154,8 +152,8 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
       <Section title={t("form.retries")} text={t("form.retriesHelp")}>
         <SimpleGrid cols={{ base: 1, xs: 3 }}>
           {number("maxAttempts", t("form.maxAttempts"))}
-          {number("backoffSeconds", t("form.backoff"), " s")}
-          {number("timeoutSeconds", t("form.timeout"), " s")}
+          {number("backoffSeconds", t("form.backoff"))}
+          {number("timeoutSeconds", t("form.timeout"))}
         </SimpleGrid>
         <RetrySchedule maxAttempts={maxAttempts} backoffSeconds={backoffSeconds} />
       </Section>
@@ -166,18 +164,12 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
             control={control}
             name="rateLimitPerSecond"
             render={({ field }) => (
-              <NumberInput
+              <NumberField
+                {...field}
                 label={t("form.rate")}
                 description={t("form.rateHelp")}
                 placeholder={t("form.rateNone")}
-                value={field.value ?? ""}
-                onChange={(value) => field.onChange(value === "" ? null : Number(value))}
-                onBlur={field.onBlur}
-                ref={field.ref}
-                name={field.name}
-                clampBehavior="none"
-                allowDecimal={false}
-                hideControls
+                styles={ltr}
                 maw={260}
                 error={fault("rateLimitPerSecond")}
               />
@@ -202,48 +194,7 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
       </Section>
 
       <Section title={t("form.headers")} text={t("form.headersHelp")}>
-        <Stack gap="xs">
-          {headers.fields.map((row, index) => (
-            <Group key={row.id} gap="xs" align="flex-start" wrap="nowrap">
-              <TextInput
-                aria-label={t("form.headerName", { number: index + 1 })}
-                placeholder="Authorization"
-                flex={2}
-                styles={ltr}
-                error={fault(`headers.${index}.name`)}
-                {...register(`headers.${index}.name`)}
-              />
-              <TextInput
-                aria-label={t("form.headerValue", { number: index + 1 })}
-                placeholder="Bearer …"
-                flex={3}
-                styles={ltr}
-                error={fault(`headers.${index}.value`)}
-                {...register(`headers.${index}.value`)}
-              />
-              <ActionIcon
-                variant="subtle"
-                color="gray"
-                size={36}
-                aria-label={t("form.headerRemove", { number: index + 1 })}
-                onClick={() => headers.remove(index)}
-              >
-                <Icon name="close" size={16} />
-              </ActionIcon>
-            </Group>
-          ))}
-          <FaultText text={fault("headers")} />
-          <Box>
-            <Button
-              variant="default"
-              size="xs"
-              leftSection={<Icon name="plus" size={14} />}
-              onClick={() => headers.append({ name: "", value: "" })}
-            >
-              {t("form.headerAdd")}
-            </Button>
-          </Box>
-        </Stack>
+        <HeaderFields form={form} fault={fault} />
       </Section>
 
       {withSecret ? (
@@ -261,15 +212,19 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
         </Section>
       ) : null}
 
-      {extra}
-      {formState.errors.root && formState.errors.root.type !== "conflict" ? (
-        <Box mb="md">
-          {formState.errors.root.message ? (
-            <Alert color="red">{formState.errors.root.message}</Alert>
-          ) : (
-            <Failure error={failed.current} retry={submit} />
-          )}
-        </Box>
+      {extra || formState.errors.root ? (
+        <Attention call={formState.errors.root ? formState.submitCount : 0}>
+          {extra}
+          {formState.errors.root && formState.errors.root.type !== "conflict" ? (
+            <Box mb="md">
+              {formState.errors.root.message ? (
+                <Alert color="red">{say(formState.errors.root.message)}</Alert>
+              ) : (
+                <Failure error={failed.current} retry={submit} />
+              )}
+            </Box>
+          ) : null}
+        </Attention>
       ) : null}
       <Group
         className="surface"
@@ -287,18 +242,27 @@ export function WebhookForm({ initial, withSecret, submitLabel, onSubmit, onCanc
             {t("common.cancel")}
           </Button>
         ) : null}
-        <Button type="submit" loading={formState.isSubmitting}>
+        <BusyButton type="submit" busy={formState.isSubmitting}>
           {submitLabel}
-        </Button>
+        </BusyButton>
       </Group>
     </form>
   );
 }
 
-/** A fault of several fields together. */
-const FaultText = ({ text }: { text: string | undefined }) =>
-  text ? (
-    <Text size="xs" c="var(--bad)" mt="xs" role="alert">
-      {text}
-    </Text>
-  ) : null;
+/** While nothing is entered the form shows what there is; what was saved counts as what there is. */
+function useFollow(form: UseFormReturn<FormValues>, initial: FormValues, onTouched: Props["onTouched"]) {
+  const { isDirty, isSubmitSuccessful } = form.formState;
+  const touched = useEffectEvent((isTouched: boolean) => onTouched?.(isTouched));
+  useEffect(() => touched(isDirty), [isDirty]);
+  const shown = useRef(JSON.stringify(initial));
+  useEffect(() => {
+    const now = JSON.stringify(initial);
+    if (now === shown.current) return;
+    shown.current = now;
+    form.reset(initial);
+  }, [form, initial]);
+  useEffect(() => {
+    if (isSubmitSuccessful) form.reset(form.getValues());
+  }, [form, isSubmitSuccessful]);
+}

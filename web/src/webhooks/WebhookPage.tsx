@@ -1,4 +1,4 @@
-import { Alert, Box, Button, Group, Tabs, Text } from "@mantine/core";
+import { Alert, Button, Group, Tabs, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Navigate, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
@@ -13,10 +13,11 @@ import { DeliveriesTab } from "../deliveries/DeliveriesTab";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { HealthBadge } from "../ui/Badges";
+import { BusyButton } from "../ui/BusyButton";
 import { Icon } from "../ui/Icon";
 import { Page } from "../ui/Page";
 import { Loaded } from "../ui/States";
-import { Ago, Copy, Ltr } from "../ui/Text";
+import { Ago, Copy, Ltr, UrlParts } from "../ui/Text";
 import { useOnce } from "../ui/useOnce";
 import { useChangeWebhook } from "./changes";
 import { SecretTab } from "./SecretTab";
@@ -51,7 +52,8 @@ function Shown({ found }: { found: Versioned<Webhook> }) {
   const webhook = found.value;
   const { tab = "deliveries" } = useSearch({ from: "/webhooks/$webhookId" });
   const navigate = useNavigate({ from: "/webhooks/$webhookId" });
-  const [bulk, setBulk] = useState<BulkKind | null>(null);
+  const [bulk, setBulk] = useState<{ kind: BulkKind; opened: boolean }>({ kind: "replay", opened: false });
+  const open = (kind: BulkKind) => setBulk({ kind, opened: true });
   const change = useChangeWebhook(webhook.id);
   const begin = useOnce(change);
 
@@ -69,19 +71,19 @@ function Shown({ found }: { found: Versioned<Webhook> }) {
         actions={
           <>
             <TestButton webhook={webhook} />
-            <Button
+            <BusyButton
               variant="default"
-              loading={change.isPending}
+              busy={change.isPending}
               leftSection={<Icon name={webhook.enabled ? "pause" : "play"} size={15} />}
               onClick={() => begin({ enabled: !webhook.enabled })}
             >
               {t(webhook.enabled ? "webhooks.pause" : "webhooks.resume")}
-            </Button>
-            <WebhookMenu webhook={webhook} onBulk={setBulk} />
+            </BusyButton>
+            <WebhookMenu webhook={webhook} onBulk={open} />
           </>
         }
       >
-        <Notices webhook={webhook} onBackfill={() => setBulk("backfill")} />
+        <Notices webhook={webhook} onBackfill={() => open("backfill")} />
         <Tabs
           value={tab}
           onChange={(value) =>
@@ -97,7 +99,7 @@ function Shown({ found }: { found: Versioned<Webhook> }) {
             <Tabs.Tab value="secret">{t("webhooks.tab.secret")}</Tabs.Tab>
           </Tabs.List>
           <Tabs.Panel value="deliveries">
-            <DeliveriesTab webhook={webhook} onReplayAll={() => setBulk("replay")} />
+            <DeliveriesTab webhook={webhook} onReplayAll={() => open("replay")} />
           </Tabs.Panel>
           <Tabs.Panel value="settings">
             <SettingsTab found={found} />
@@ -107,7 +109,7 @@ function Shown({ found }: { found: Versioned<Webhook> }) {
           </Tabs.Panel>
         </Tabs>
       </Page>
-      {bulk ? <BulkDialog kind={bulk} webhook={webhook} onClose={() => setBulk(null)} /> : null}
+      <BulkDialog {...bulk} webhook={webhook} onClose={() => setBulk({ ...bulk, opened: false })} />
     </>
   );
 }
@@ -118,9 +120,11 @@ function Lead({ webhook }: { webhook: Webhook }) {
   return (
     <>
       <Group gap={2} wrap="nowrap">
-        <Box style={{ minWidth: 0, overflowWrap: "anywhere" }}>
-          <Ltr mono>{webhook.targetUrl}</Ltr>
-        </Box>
+        <Text size="sm" className="cut" dir="ltr" lineClamp={3} title={webhook.targetUrl}>
+          <Ltr mono>
+            <UrlParts url={webhook.targetUrl} />
+          </Ltr>
+        </Text>
         <Copy text={webhook.targetUrl} label={t("webhooks.copyUrl")} />
       </Group>
       <Text size="sm" c="dimmed" component="div">
@@ -166,14 +170,14 @@ function Notices({ webhook, onBackfill }: { webhook: Webhook; onBackfill: () => 
             <Button size="xs" onClick={onBackfill}>
               {t("bulk.backfill.open")}
             </Button>
-            <Button
+            <BusyButton
               size="xs"
               variant="default"
-              loading={change.isPending}
+              busy={change.isPending}
               onClick={() => change.mutate({ dismissMissed: true })}
             >
               {t("webhooks.missedDismiss")}
-            </Button>
+            </BusyButton>
           </Group>
         </Alert>
       ) : null}

@@ -1,8 +1,10 @@
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { api, type Versioned } from "../api/calls";
+import { isStatus } from "../api/problem";
 import type { Webhook, WebhookChange } from "../api/types";
-import { useErrorText } from "../ui/States";
+import { useT } from "../i18n";
+import { useErrorText } from "../ui/errorText";
 
 /** Puts a changed webhook where the page looks for it. */
 export function useKeep() {
@@ -35,4 +37,20 @@ export function useChangeWebhook(id: string) {
     onSuccess: keep,
     onError: sayFailure,
   });
+}
+
+/** Says why a step of a rotation failed. Where somebody else was first, the page is brought up to date by `reload`. */
+export function useSayRotationFailure(reload: () => unknown) {
+  const t = useT();
+  const sayFailure = useSayFailure();
+  return (error: unknown) => {
+    if (!isStatus(error, 409)) return sayFailure(error);
+    notifications.show({
+      color: "red",
+      title: t("secret.changedMeanwhile"),
+      message: t("secret.changedMeanwhileDetail"),
+      autoClose: 10_000,
+    });
+    void reload();
+  };
 }

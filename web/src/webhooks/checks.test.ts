@@ -55,6 +55,7 @@ describe("a header", () => {
     ["X-Signature", "v", "form.fault.headerReserved"],
     ["WEBHOOK-id", "v", "form.fault.headerReserved"],
     ["Host", "v", "form.fault.headerReserved"],
+    ["X_Signature", "v", "form.fault.headerReserved"],
     ["x-there", "v", "form.fault.headerTwice"],
     ["X-A", "grün", "form.fault.headerValue"],
     ["X-A", " v", "form.fault.headerValue"],

@@ -104,7 +104,9 @@ type Header = { name: string; value: string };
 export function headerFault({ name, value }: Header, before: Header[]): HeaderFault | null {
   const lower = name.trim().toLowerCase();
   if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(lower)) return { part: "name", message: "form.fault.headerName" };
-  if ([...OURS, ...CONNECTION].includes(lower) || /^(webhook|proxy)-/.test(lower))
+  // Many servers hand both on under one name.
+  const dashed = lower.replaceAll("_", "-");
+  if ([...OURS, ...CONNECTION].includes(dashed) || /^(webhook|proxy)-/.test(dashed))
     return { part: "name", message: "form.fault.headerReserved" };
   if (before.some((one) => one.name.trim().toLowerCase() === lower))
     return { part: "name", message: "form.fault.headerTwice" };

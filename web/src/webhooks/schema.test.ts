@@ -15,3 +15,20 @@ test.each([
   const found = formSchema.shape.secret.safeParse(secret);
   expect(found.error?.issues[0]?.message).toBe(fault);
 });
+
+test.each([
+  ["Payroll", undefined],
+  ["👩‍💻", undefined],
+  ["", "form.fault.nameMissing"],
+  [" \u00a0", "form.fault.nameMissing"],
+  ["\u200b\u200f\u3164", "form.fault.nameMissing"],
+  ["x".repeat(201), "form.fault.nameLong"],
+])("a name is something that can be seen: %j", (name, fault) => {
+  expect(formSchema.shape.name.safeParse(name).error?.issues[0]?.message).toBe(fault);
+});
+
+test("a URL is taken without the blanks that were pasted with it", () => {
+  expect(formSchema.shape.targetUrl.parse("\u00a0https://payroll.example/hook \n")).toBe(
+    "https://payroll.example/hook",
+  );
+});

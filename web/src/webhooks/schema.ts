@@ -1,5 +1,7 @@
+import type { FieldPath } from "react-hook-form";
 import * as z from "zod";
 import { EVENT_KEYS, EVENT_TYPES, type EventFilter, type Webhook, type WebhookInput } from "../api/types";
+import { asSeen } from "../i18n/format";
 import { headerFault, urlFault } from "./checks";
 
 // Its faster way compiles code from text, which the page's policy forbids.
@@ -7,11 +9,18 @@ z.config({ jitless: true });
 
 /** What the form holds. Its messages are keys of the translation, so that they follow the language. */
 export const formSchema = z.object({
-  name: z.string().trim().min(1, "form.fault.nameMissing").max(200, "form.fault.nameLong"),
-  targetUrl: z.string().superRefine((url, context) => {
-    const fault = urlFault(url);
-    if (fault) context.addIssue({ code: "custom", message: fault });
-  }),
+  name: z
+    .string()
+    .trim()
+    .max(200, "form.fault.nameLong")
+    .refine((name) => asSeen(name) !== "", "form.fault.nameMissing"),
+  targetUrl: z
+    .string()
+    .trim()
+    .superRefine((url, context) => {
+      const fault = urlFault(url);
+      if (fault) context.addIssue({ code: "custom", message: fault });
+    }),
   events: z
     .record(z.enum(EVENT_TYPES.map((type) => EVENT_KEYS[type])), z.boolean())
     .refine((events) => Object.values(events).some(Boolean), "form.fault.noEvent"),
@@ -104,7 +113,7 @@ type Body = Omit<WebhookInput, "groupId" | "enabled">;
 
 export const bodyOf = (values: FormValues): Body => ({
   name: values.name.trim(),
-  targetUrl: values.targetUrl,
+  targetUrl: values.targetUrl.trim(),
   events: values.events,
   headers: Object.fromEntries(values.headers.map(({ name, value }) => [name.trim(), value])),
   retryPolicy: { maxAttempts: values.maxAttempts, backoffSeconds: values.backoffSeconds },
@@ -142,9 +151,11 @@ export const differences = (before: FormValues, after: FormValues): BodyField[] 
 };
 
 /** The form's field for one that the server names. */
-export function fieldOf(field: string): keyof FormValues | "root" {
+export function fieldOf(field: string, { headers }: FormValues): FieldPath<FormValues> | "root" {
   if (field.startsWith("retryPolicy.maxAttempts")) return "maxAttempts";
   if (field.startsWith("retryPolicy")) return "backoffSeconds";
+  const at = headers.findIndex(({ name }) => field === `headers.${name.trim()}`);
+  if (at >= 0) return `headers.${at}.name`;
   const first = field.split(".")[0] ?? "";
   return first in formSchema.shape ? (first as keyof FormValues) : "root";
 }
