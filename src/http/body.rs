@@ -64,7 +64,9 @@ impl JsonBody {
     /// 400 if it is no JSON; 422 naming each unknown field, or the first with a wrong type.
     pub fn read<T: DeserializeOwned>(&self, passed_over: &[&str]) -> ApiResult<T> {
         if self.0.is_empty() {
-            return Err(ApiError::malformed("the body is empty, though its Content-Type says JSON: send {} or neither"));
+            return Err(ApiError::malformed(
+                "the body is empty, though its Content-Type says JSON: send {} or neither",
+            ));
         }
         let mut unknown = Vec::new();
         let mut note = |path: serde_ignored::Path<'_>| {

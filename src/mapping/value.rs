@@ -160,3 +160,34 @@ impl Serialize for Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::Mapping;
+
+    #[test]
+    fn what_a_rows_text_says_is_read_by_the_fields_kind_and_nothing_where_it_says_no_value_of_it() {
+        let mapping = Mapping::load("tasks-tracker").unwrap();
+        let read = |name: &str, text: &str| {
+            let field = &mapping.task.fields[mapping.field(name).unwrap()];
+            Value::from_text(field, text)
+        };
+        let oid = ObjectId::new();
+        assert_eq!(read("name", "True"), Some(Value::Text("True".into())));
+        assert_eq!(read("difficulty", "7"), Some(Value::Int(7)));
+        assert_eq!(read("difficulty", "hard"), None);
+        assert_eq!(
+            [read("requiresApproval", "True"), read("requiresApproval", "false")].map(Option::unwrap),
+            [Value::Bool(true), Value::Bool(false)]
+        );
+        assert_eq!(read("requiresApproval", "yes"), None);
+        assert_eq!(read("dueAt", "2023-11-14T22:13:20.1239999Z"), Some(Value::Date(1_700_000_000_123)));
+        assert_eq!(read("dueAt", "tomorrow"), None);
+        assert_eq!(read("assignedUserId", &oid.to_hex()), Some(Value::Oid(oid)));
+        assert_eq!(read("assignedUserId", "Dana"), None);
+        assert_eq!(read("status", "Completed"), Some(Value::Text("Completed".into())));
+        assert_eq!(read("status", "Done"), None);
+        assert_eq!(read("name", ""), Some(Value::Null));
+    }
+}

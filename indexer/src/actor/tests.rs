@@ -259,3 +259,37 @@ fn dates_numbers_and_ids_of_rows_are_compared_by_value() {
     scene.row("a", "Updated", "u", &[("NewDueAt", "2023-11-14T22:13:20.1230000Z"), ("NewDifficulty", "3")]);
     assert_eq!(scene.leave(), [(change, by("u"))]);
 }
+
+#[test]
+fn flags_are_compared_by_value_and_what_was_empty_or_is_a_name_contradicts_nothing() {
+    let mut scene = Scene::new();
+    let before = doc! { "RequiresApproval": false, "AssignedUserId": bson::Bson::Null };
+    let after = doc! { "RequiresApproval": true, "AssignedUserId": ObjectId::new() };
+    let change = scene.change("a", &before, &after, 0);
+    scene.row("a", "Updated", "another", &[("NewRequiresApproval", "False")]);
+    assert_eq!(scene.leave(), []);
+    let said = [("NewRequiresApproval", "True"), ("OldAssignee", ""), ("NewAssignee", "Dana")];
+    scene.row("a", "Updated", "u", &said);
+    assert_eq!(scene.leave(), [(change, by("u"))]);
+}
+
+#[test]
+fn what_is_remembered_for_late_rows_is_bounded_and_the_newest_of_it_is_kept() {
+    let mut scene = Scene::new();
+    let one_change = |scene: &mut Scene, task: &str, ms: i64| {
+        scene.change(task, &status(0), &status(1), ms);
+        scene.silence();
+        assert_eq!(scene.leave().len(), 1);
+    };
+    let most = i64::try_from(Hall::OWED_MAX).unwrap();
+    (0..most).for_each(|n| one_change(&mut scene, &n.to_string(), n * 12));
+    assert_eq!(scene.hall.owed_count, Hall::OWED_MAX);
+    one_change(&mut scene, "last", most * 12);
+    let within = usize::try_from(Hall::OWED_MS / 12).unwrap();
+    assert_eq!(scene.hall.owed_count, scene.hall.owed.len());
+    assert!((within - 1..=within + 1).contains(&scene.hall.owed_count), "{}", scene.hall.owed_count);
+    assert!(scene.hall.owed.contains_key(&DocId::parse("last")) && !scene.hall.owed.contains_key(&DocId::parse("0")));
+    // Where all of it is new, none is kept.
+    (0..most).for_each(|n| one_change(&mut scene, &format!("at once {n}"), most * 12));
+    assert!(scene.hall.owed_count < Hall::OWED_MAX, "{}", scene.hall.owed_count);
+}
