@@ -17,8 +17,11 @@ import { Progression } from "./Progression";
 export type BulkKind = "replay" | "backfill";
 type Props = { kind: BulkKind; webhook: Webhook; onClose: () => void };
 
-/** Many deliveries at once. It is there while it is closed too: so it knows where the keyboard was before it opened. */
-export function BulkDialog({ opened, ...props }: Props & { opened: boolean }) {
+/**
+ * Many deliveries at once. It is there while it is closed too: so it knows where the keyboard was before it opened. The
+ * `nth` opening begins anew.
+ */
+export function BulkDialog({ opened, nth, ...props }: Props & { opened: boolean; nth: number }) {
   const t = useT();
   return (
     <Modal
@@ -28,7 +31,7 @@ export function BulkDialog({ opened, ...props }: Props & { opened: boolean }) {
       size="lg"
       closeButtonProps={{ "aria-label": t("common.close") }}
     >
-      <Bulk key={props.kind} {...props} />
+      <Bulk key={nth} {...props} />
     </Modal>
   );
 }

@@ -52,8 +52,8 @@ function Shown({ found }: { found: Versioned<Webhook> }) {
   const webhook = found.value;
   const { tab = "deliveries" } = useSearch({ from: "/webhooks/$webhookId" });
   const navigate = useNavigate({ from: "/webhooks/$webhookId" });
-  const [bulk, setBulk] = useState<{ kind: BulkKind; opened: boolean }>({ kind: "replay", opened: false });
-  const open = (kind: BulkKind) => setBulk({ kind, opened: true });
+  const [bulk, setBulk] = useState({ kind: "replay" as BulkKind, opened: false, nth: 0 });
+  const open = (kind: BulkKind) => setBulk(({ nth }) => ({ kind, opened: true, nth: nth + 1 }));
   const change = useChangeWebhook(webhook.id);
   const begin = useOnce(change);
 
