@@ -57,6 +57,16 @@ mod tests {
     }
 
     #[test]
+    fn a_spread_moves_a_wait_by_up_to_a_tenth_either_way() {
+        let waits = [-1.0, -0.5, 0.5, 1.0].map(|spread| wait_after(policy(1000), 1, spread, None).as_secs());
+        assert_eq!(waits, [900, 950, 1050, 1100]);
+        let spreads: Vec<f64> = (0..1000).map(|_| random_spread()).collect();
+        assert!(spreads.iter().all(|spread| (-1.0..=1.0).contains(spread)));
+        // Of a thousand, none beyond the half would come once in 10^124.
+        assert!(spreads.iter().any(|spread| *spread > 0.5) && spreads.iter().any(|spread| *spread < -0.5));
+    }
+
+    #[test]
     fn retry_after_lengthens_a_wait_and_never_shortens_it() {
         assert_eq!(wait_after(policy(30), 1, 0.0, Some(Duration::from_secs(90))), Duration::from_secs(90));
         assert_eq!(wait_after(policy(30), 1, 0.0, Some(Duration::from_secs(5))), Duration::from_secs(30));
