@@ -161,6 +161,15 @@ mod tests {
         assert!(both.open("c", &old.seal("c", "x").unwrap()).is_ok());
         assert!(new.open("c", &both.seal("c", "x").unwrap()).is_ok());
         assert_eq!(new.open("c", &old.seal("c", "x").unwrap()).unwrap_err(), SecretError::UnknownKey);
+        let newest = [&old, &both].map(|keys| both.is_newest(&keys.seal("c", "x").unwrap()));
+        assert_eq!(newest, [false, true]);
+    }
+
+    #[test]
+    fn keys_are_shown_by_their_ids_alone() {
+        let shown = format!("{:?}", MasterKeys::parse(&key(7)).unwrap());
+        let id = data_encoding::HEXLOWER.encode(&Sha256::digest([7u8; 32])[..4]);
+        assert_eq!(shown, format!("[{id:?}]"));
     }
 
     #[test]
