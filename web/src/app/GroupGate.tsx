@@ -5,6 +5,7 @@ import type { OwnGroup } from "../api/types";
 import { useT } from "../i18n";
 import { useSession } from "../session/session";
 import { Icon } from "../ui/Icon";
+import { ltrInput } from "../ui/ltrInput";
 import { useTitle } from "../ui/Page";
 import { Empty, Failure, Waiting } from "../ui/States";
 import { GroupList } from "./GroupList";
@@ -138,7 +139,7 @@ export function GroupForm({ onDone }: { onDone?: () => void }) {
           value={text}
           onChange={(event) => setText(event.currentTarget.value)}
           autoComplete="off"
-          styles={{ input: { direction: "ltr" } }}
+          styles={ltrInput}
         />
         <Button type="submit" variant="default" disabled={text.trim() === ""}>
           {t("group.open")}

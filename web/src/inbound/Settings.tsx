@@ -8,6 +8,7 @@ import { useT } from "../i18n";
 import { Attention } from "../ui/Attention";
 import { BusyButton } from "../ui/BusyButton";
 import { ConflictNotice } from "../ui/ConflictNotice";
+import { ltrInput } from "../ui/ltrInput";
 import { NumberField } from "../ui/NumberField";
 import { Section } from "../ui/Page";
 import { Ltr } from "../ui/Text";
@@ -133,13 +134,13 @@ export function Settings(props: Props) {
             error={
               wrong.length > 0 ? t("inbound.networkFault", { networks: wrong.join(", ") }) : faultOf("ipAllowlist")
             }
-            styles={{ input: { direction: "ltr" } }}
+            styles={ltrInput}
           />
           <NumberField
             label={t("inbound.rate")}
             value={to.rateLimitPerMinute}
             onChange={(rateLimitPerMinute) => put({ rateLimitPerMinute })}
-            styles={{ input: { direction: "ltr" } }}
+            styles={ltrInput}
             maw={220}
             error={isRateWrong ? t("inbound.rateFault") : faultOf("rateLimitPerMinute")}
           />

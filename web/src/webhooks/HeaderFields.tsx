@@ -3,12 +3,11 @@ import type { ReactNode } from "react";
 import { type FieldPath, type UseFormReturn, useFieldArray } from "react-hook-form";
 import { useT } from "../i18n";
 import { Icon } from "../ui/Icon";
+import { ltrInput } from "../ui/ltrInput";
 import { FaultText } from "./FaultText";
 import type { FormValues } from "./schema";
 
 type Props = { form: UseFormReturn<FormValues>; fault: (field: FieldPath<FormValues>) => ReactNode };
-
-const ltr = { input: { direction: "ltr" as const } };
 
 /** Headers of one's own, a row each. */
 export function HeaderFields({ form: { control, register }, fault }: Props) {
@@ -22,7 +21,7 @@ export function HeaderFields({ form: { control, register }, fault }: Props) {
             aria-label={t("form.headerName", { number: index + 1 })}
             placeholder="Authorization"
             flex={2}
-            styles={ltr}
+            styles={ltrInput}
             error={fault(`headers.${index}.name`)}
             {...register(`headers.${index}.name`)}
           />
@@ -30,7 +29,7 @@ export function HeaderFields({ form: { control, register }, fault }: Props) {
             aria-label={t("form.headerValue", { number: index + 1 })}
             placeholder="Bearer …"
             flex={3}
-            styles={ltr}
+            styles={ltrInput}
             error={fault(`headers.${index}.value`)}
             {...register(`headers.${index}.value`)}
           />

@@ -20,6 +20,7 @@ import { useT } from "../i18n";
 import { Attention } from "../ui/Attention";
 import { BusyButton } from "../ui/BusyButton";
 import { Icon } from "../ui/Icon";
+import { ltrInput } from "../ui/ltrInput";
 import { NumberField } from "../ui/NumberField";
 import { Section } from "../ui/Page";
 import { Failure } from "../ui/States";
@@ -50,7 +51,6 @@ type Props = {
 
 /** As the first letter that is typed says. */
 const ownDirection = { input: { unicodeBidi: "plaintext" as const } };
-const ltr = { input: { direction: "ltr" as const } };
 
 export function WebhookForm({ initial, onTouched, withSecret, submitLabel, onSubmit, onCancel, extra }: Props) {
   const t = useT();
@@ -98,7 +98,7 @@ export function WebhookForm({ initial, onTouched, withSecret, submitLabel, onSub
           label={label}
           onChange={(value) => field.onChange(value ?? Number.NaN)}
           error={fault(name)}
-          styles={ltr}
+          styles={ltrInput}
         />
       )}
     />
@@ -123,7 +123,7 @@ export function WebhookForm({ initial, onTouched, withSecret, submitLabel, onSub
             type="url"
             inputMode="url"
             required
-            styles={ltr}
+            styles={ltrInput}
             error={fault("targetUrl")}
             {...register("targetUrl")}
           />
@@ -169,7 +169,7 @@ export function WebhookForm({ initial, onTouched, withSecret, submitLabel, onSub
                 label={t("form.rate")}
                 description={t("form.rateHelp")}
                 placeholder={t("form.rateNone")}
-                styles={ltr}
+                styles={ltrInput}
                 maw={260}
                 error={fault("rateLimitPerSecond")}
               />
@@ -205,7 +205,7 @@ export function WebhookForm({ initial, onTouched, withSecret, submitLabel, onSub
             autoComplete="new-password"
             maw={460}
             error={fault("secret")}
-            styles={ltr}
+            styles={ltrInput}
             visibilityToggleButtonProps={{ "aria-label": t("form.secretShow") }}
             {...register("secret")}
           />
