@@ -50,22 +50,26 @@ fn lanes_that_hold_much_leave_room_for_the_next_one() {
     }
 }
 
+/// A webhook whose first delivery was answered in no time.
+fn answered_at_once(board: &mut Board) -> Target {
+    let target = Target::placeholder(ObjectId::new(), 1, TargetState::Live);
+    let now = Instant::now();
+    fill(board, target.id, 1);
+    start_all(board);
+    board.ended(target.id, Verdict::Well, now, now);
+    target
+}
+
 #[test]
 fn a_batch_waits_for_what_a_quick_lane_holds_itself_and_not_for_what_others_hold() {
     let mut board = Board::new(32, 16);
-    let target = Target::placeholder(ObjectId::new(), 1, TargetState::Live);
-    let now = Instant::now();
-    fill(&mut board, target.id, 1);
-    start_all(&mut board);
-    board.ended(target.id, Verdict::Well, now, now);
+    let target = answered_at_once(&mut board);
     assert!(!board.will_soon_have_room(&target, 200));
     let room = board.room(&target, true);
     fill(&mut board, target.id, room);
     assert!(board.will_soon_have_room(&target, 200));
     let mut board = Board::new(32, 16);
-    fill(&mut board, target.id, 1);
-    start_all(&mut board);
-    board.ended(target.id, Verdict::Well, now, now);
+    let target = answered_at_once(&mut board);
     for _ in 0..20 {
         let other = Target::placeholder(ObjectId::new(), 1, TargetState::Live);
         fill(&mut board, other.id, 32 * HELD_PER_SLOT / 20);
@@ -77,11 +81,7 @@ fn a_batch_waits_for_what_a_quick_lane_holds_itself_and_not_for_what_others_hold
 #[test]
 fn a_lane_that_may_hold_more_than_there_is_room_for_is_fed_all_the_same() {
     let mut board = Board::new(32, 16);
-    let target = Target::placeholder(ObjectId::new(), 1, TargetState::Live);
-    let now = Instant::now();
-    fill(&mut board, target.id, 1);
-    start_all(&mut board);
-    board.ended(target.id, Verdict::Well, now, now);
+    let target = answered_at_once(&mut board);
     assert!(board.wants(&target) >= 100);
 }
 
