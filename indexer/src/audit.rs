@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bson::{Document, RawDocument, RawDocumentBuf, Timestamp, rawdoc};
 use indicatif::ProgressBar;
-use mongodb::error::{Error, ErrorKind};
+use mongodb::error::Error;
 use taskwire::config::Retention;
 use taskwire::mapping::Mapping;
 use taskwire::model::DocId;
@@ -26,6 +26,7 @@ use taskwire::store::{Store, names};
 
 use crate::checkpoint::Checkpoint;
 use crate::retention::Horizon;
+use crate::trouble;
 
 pub use report::{Checked, Finding, Kind, Report};
 
@@ -167,10 +168,7 @@ const fn before(time: Timestamp) -> Timestamp {
 
 /// Whether a read failed because its point in time has left the server's history.
 fn is_too_old(error: &AuditError) -> bool {
-    const SNAPSHOT_TOO_OLD: i32 = 239;
-    const SNAPSHOT_UNAVAILABLE: i32 = 246;
-    let AuditError::Database(error) = error else { return false };
-    matches!(*error.kind, ErrorKind::Command(ref command) if matches!(command.code, SNAPSHOT_TOO_OLD | SNAPSHOT_UNAVAILABLE))
+    matches!(error, AuditError::Database(error) if trouble::is_too_old(error))
 }
 
 #[cfg(test)]

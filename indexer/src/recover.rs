@@ -33,10 +33,14 @@ use crate::progress::Position;
 use crate::record::{Batch, RecordError, Recorder};
 use crate::scan::{self, Query, Range};
 use crate::snapshot::Snapshot;
+use crate::trouble::is_too_old;
 use compare::Compared;
 
 /// Where nothing is found, progress is stored so often.
 const STORE_EVERY: Duration = Duration::from_secs(2);
+/// Seconds after a gap's end in which its chunks are read as of that end, so that the stream tells what is written
+/// meanwhile change by change. Far less than the five minutes of history that the server keeps by default.
+const AS_OF_END: u32 = 60;
 /// Tasks born and deleted inside a gap that are told apart while they are counted, at most.
 const VANISHED_MOST: usize = 100_000;
 
@@ -109,6 +113,7 @@ impl Recovery<'_> {
         let mut meter = Meter::new(gap.progress.done);
         let mut stored = Instant::now();
         let mut vanished = HashSet::new();
+        let mut as_of_end = true;
         if gap.progress.phase == Phase::Rows {
             // What was counted before a kill is counted again.
             gap.enter(Phase::Rows);
@@ -119,11 +124,21 @@ impl Recovery<'_> {
                 return Ok(None);
             }
             let mut range = Range { last: gap.progress.last.clone(), ..Range::whole() };
-            let time = cluster_time(self.store).await?;
+            let now = cluster_time(self.store).await?;
+            as_of_end &= now.time.saturating_sub(gap.to.time) < AS_OF_END;
+            let time = if as_of_end { gap.to } else { now };
             let found = match gap.progress.phase {
-                Phase::Tasks => self.compare(&mut range, time, &mut gap, versions, &rules).await?,
-                Phase::Gone => self.bury(&mut range, time).await?,
-                Phase::Rows => self.count_vanished(&mut range, time, &mut gap, &mut vanished).await?,
+                Phase::Tasks => self.compare(&mut range, time, &mut gap, versions, &rules).await,
+                Phase::Gone => self.bury(&mut range, time).await,
+                Phase::Rows => self.count_vanished(&mut range, time, &mut gap, &mut vanished).await,
+            };
+            let found = match found {
+                // A collection that was made since then, or a server that keeps less.
+                Err(RecordError::Database(error)) if as_of_end && is_too_old(&error) => {
+                    as_of_end = false;
+                    continue;
+                }
+                found => found?,
             };
             self.record(found, &mut gap).await?;
             match (range.done, gap.progress.phase) {

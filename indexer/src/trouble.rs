@@ -113,6 +113,13 @@ impl Trouble {
     }
 }
 
+/// Whether a read failed because the server has its point in time no longer (`SnapshotTooOld`), or cannot read a collection
+/// as of it (`SnapshotUnavailable`: it, or an index of it, was made later).
+#[must_use]
+pub fn is_too_old(error: &Error) -> bool {
+    matches!(code(error), Some(239 | 246))
+}
+
 /// The server's code, if the error came from a server.
 #[must_use]
 pub fn code(error: &Error) -> Option<i32> {
