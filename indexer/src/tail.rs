@@ -4,22 +4,21 @@
 //! system records one change at once and a busy one about a thousand. Memory is bounded: beyond a number of parts on
 //! their way nothing more is read.
 
+mod past;
+mod recording;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bson::{RawDocumentBuf, Timestamp, doc};
-use futures::TryStreamExt;
-use mongodb::Collection;
+use bson::Timestamp;
 use taskwire::mapping::Mapping;
-use taskwire::model::DocId;
-use taskwire::store::{Store, names};
+use taskwire::store::Store;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::Hall;
-use crate::change::{Change, Gone, SwapApproval, What, swap_tasks};
+use crate::change::{Gone, What};
 use crate::checkpoint::token_time;
 use crate::fan_out::Versions;
 use crate::judge::Judge;
@@ -30,6 +29,7 @@ use crate::record::{Batch, RecordError, Recorder};
 use crate::trouble::StreamEnd;
 use crate::unit::{Assembler, Unit};
 use crate::watch::Feed;
+use recording::{record_all, wait_for};
 
 /// The shortest sleep: what is overdue but may not leave yet is looked at again after it.
 const TICK: Duration = Duration::from_millis(1);
@@ -270,54 +270,6 @@ impl Tail {
         }
     }
 
-    /// Reads, in one query each, the snapshots these units need and the swap requests that an update did not show.
-    async fn load(&mut self, units: &mut [Unit]) -> Result<(), TailEnd> {
-        let snapshots: Collection<RawDocumentBuf> = self.store.collection(names::SNAPSHOTS);
-        self.look_up_requests(units).await.map_err(LoadError::from)?;
-        let changes = units.iter().flat_map(|unit| &unit.changes);
-        let tasks = changes.flat_map(|change: &Change| match &change.what {
-            What::Task { id, .. } => vec![id.clone()],
-            What::Row(row) => vec![row.task.clone()],
-            What::SwapApproved(approval) => approval.tasks.iter().flatten().cloned().collect(),
-            _ => Vec::new(),
-        });
-        let tasks: Vec<DocId> = tasks.collect();
-        self.memory.load(&snapshots, &self.mapping, tasks.into_iter()).await?;
-        Ok(())
-    }
-
-    /// An update that approves a swap request does not show its tasks. They never change, so reading them now is as good
-    /// as reading them then.
-    async fn look_up_requests(&self, units: &mut [Unit]) -> mongodb::error::Result<()> {
-        let Some(shape) = &self.mapping.swap_requests else { return Ok(()) };
-        let changes = units.iter_mut().flat_map(|unit| &mut unit.changes);
-        let mut open: Vec<&mut SwapApproval> = changes
-            .filter_map(|change| match &mut change.what {
-                What::SwapApproved(approval) if approval.tasks.is_none() => Some(approval),
-                _ => None,
-            })
-            .collect();
-        if open.is_empty() {
-            return Ok(());
-        }
-        let keys: Vec<bson::Bson> = open.iter().map(|approval| approval.id.clone().into()).collect();
-        let requests: Collection<RawDocumentBuf> = self.store.collection(&shape.collection);
-        let mut found = requests.find(doc! { "_id": { "$in": keys } }).await?;
-        while let Some(request) = found.try_next().await? {
-            let id = request.get("_id").ok().flatten().and_then(DocId::from_raw);
-            match swap_tasks(&request, shape) {
-                Ok((tasks, approver)) => {
-                    for approval in open.iter_mut().filter(|approval| Some(&approval.id) == id.as_ref()) {
-                        approval.tasks = Some(tasks.clone());
-                        approval.approver = approval.approver.take().or_else(|| approver.clone());
-                    }
-                }
-                Err(misfit) => tracing::warn!(reason = %misfit, "an approved swap request does not name its tasks"),
-            }
-        }
-        Ok(())
-    }
-
     fn reach(&mut self, position: Position) {
         self.tracker.reach(position.time);
         self.reached = Some(position);
@@ -383,36 +335,4 @@ impl Tail {
 /// Whether another collection was renamed onto the tasks here.
 fn replaces_the_tasks(unit: &Unit) -> bool {
     unit.changes.iter().any(|change| matches!(change.what, What::TasksGone(Gone::RenamedOnto)))
-}
-
-async fn record_all(
-    mut recorder: Recorder,
-    mut todo: mpsc::Receiver<Batch>,
-    tell: mpsc::Sender<Result<Batch, RecordError>>,
-) -> Result<(), RecordError> {
-    while let Some(batch) = todo.recv().await {
-        match recorder.record(&batch).await {
-            Ok(()) => {
-                // A closed channel means that the tail has ended already.
-                let _gone = tell.send(Ok(batch)).await;
-            }
-            Err(error) if tell.is_closed() => return Err(error),
-            Err(error) => {
-                let _gone = tell.send(Err(error)).await;
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn wait_for(mut recording: JoinHandle<Result<(), RecordError>>, grace: Duration) -> Result<(), RecordError> {
-    match tokio::time::timeout(grace, &mut recording).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(mongodb::error::Error::from(std::io::Error::other(panic.to_string())).into()),
-        Err(_) => {
-            tracing::warn!("the database did not answer within the grace; the position tells what was recorded");
-            Ok(())
-        }
-    }
 }

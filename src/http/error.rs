@@ -1,15 +1,14 @@
 //! Errors as RFC 9457 problem details, made by named constructors. The text of a 5xx never says what went wrong inside:
-//! that goes to the log, once, here.
+//! that goes to the log, once, in `causes`.
+
+mod causes;
+mod signed;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use mongodb::error::{Error as MongoError, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use crate::secrets::SecretError;
-use crate::store::{describe, is_conflict};
 
 /// One field of a request that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -233,52 +232,6 @@ impl ApiError {
         .with_header("retry-after", "5")
     }
 
-    /// 401 for a signed request: one answer for all that is wrong with it.
-    #[must_use]
-    pub fn bad_signature() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "bad-signature",
-            "Not authenticated",
-            "the signature is not one of an enabled integration of this group, or its time is too far from the present",
-        )
-        .with_header("www-authenticate", "Taskwire-Signature")
-    }
-
-    /// 403 for a signed request: what the integration may not do.
-    pub fn not_allowed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "not-allowed", "Not allowed", detail)
-    }
-
-    /// 404 for a signed request: `what` is not there.
-    pub fn nothing_there(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
-    }
-
-    /// 429: more calls than the integration may make; there is room again after so many seconds.
-    #[must_use]
-    pub fn too_fast_for_group(seconds: u64) -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too-fast",
-            "Too many requests",
-            "more calls than this group's rateLimitPerMinute allows: wait as long as Retry-After says, or send batches",
-        )
-        .with_header("retry-after", seconds.to_string())
-    }
-
-    /// 503: too many calls for one group at once. Nothing was written.
-    #[must_use]
-    pub fn busy() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            "Busy",
-            "this group is being written by too many at once; nothing was written: send the same request again",
-        )
-        .with_header("retry-after", "1")
-    }
-
     /// 500: a fault of ours. The caller of this logs why.
     #[must_use]
     pub fn internal() -> Self {
@@ -349,101 +302,5 @@ impl IntoResponse for ApiError {
     }
 }
 
-impl From<MongoError> for ApiError {
-    fn from(error: MongoError) -> Self {
-        // MaxTimeMSExpired
-        const TOO_SLOW: i32 = 50;
-        // PrimarySteppedDown, ShutdownInProgress, NotWritablePrimary, InterruptedAtShutdown,
-        // InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary
-        const CHANGING_PRIMARY: [i32; 7] = [189, 91, 10107, 11600, 11602, 13435, 13436];
-        let why = describe(&error);
-        match *error.kind {
-            ErrorKind::Io(_)
-            | ErrorKind::ServerSelection { .. }
-            | ErrorKind::ConnectionPoolCleared { .. }
-            | ErrorKind::DnsResolve { .. }
-            | ErrorKind::Authentication { .. } => {
-                tracing::error!(%why, "the database does not answer");
-                Self::unavailable()
-            }
-            ErrorKind::Command(ref command) if command.code == TOO_SLOW => {
-                tracing::warn!("a query took too long and was ended");
-                Self::timed_out()
-            }
-            ErrorKind::Command(ref command) if CHANGING_PRIMARY.contains(&command.code) => {
-                tracing::error!(%why, "the database has no primary at present");
-                Self::unavailable()
-            }
-            _ if is_conflict(&error) => {
-                tracing::warn!(%why, "a write met others again and again");
-                Self::busy()
-            }
-            _ if error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
-                || error.contains_label(mongodb::error::TRANSIENT_TRANSACTION_ERROR) =>
-            {
-                tracing::error!(%why, "the database cannot take a write at present");
-                Self::unavailable()
-            }
-            _ => {
-                tracing::error!(%why, "the database refused a request");
-                Self::internal()
-            }
-        }
-    }
-}
-
-impl From<SecretError> for ApiError {
-    fn from(error: SecretError) -> Self {
-        tracing::error!(%error, "a stored secret cannot be opened or sealed");
-        Self::internal()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use axum::body::to_bytes;
-
-    use super::*;
-
-    async fn body(error: ApiError) -> serde_json::Value {
-        let response = error.into_response();
-        assert_eq!(response.headers()[header::CONTENT_TYPE], PROBLEM_JSON);
-        serde_json::from_slice(&to_bytes(response.into_body(), 1 << 16).await.unwrap()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_problem_has_type_title_status_and_detail_and_names_each_field() {
-        let errors = vec![FieldError::new("name", "is missing"), FieldError::new("targetUrl", "is no URL")];
-        let problem = body(ApiError::invalid(errors)).await;
-        assert_eq!(problem["type"], "urn:taskwire:problem:invalid");
-        assert_eq!(problem["status"], 422);
-        assert_eq!(problem["errors"][1]["field"], "targetUrl");
-        assert!(problem["detail"].as_str().unwrap().contains("name, targetUrl"));
-        assert!(problem["title"].is_string());
-    }
-
-    #[tokio::test]
-    async fn the_text_of_a_driver_error_stays_inside() {
-        let error = MongoError::custom("password hunter2 at 10.1.2.3");
-        let problem = body(ApiError::from(error)).await;
-        assert_eq!(problem["status"], 500);
-        assert!(!problem.to_string().contains("hunter2"));
-    }
-
-    #[tokio::test]
-    async fn what_met_other_writes_is_busy_and_not_a_database_that_does_not_answer() {
-        for (code, name, kind) in
-            [(112, "WriteConflict", "busy"), (11000, "DuplicateKey", "busy"), (8, "Other", "internal")]
-        {
-            let command = serde_json::json!({"code": code, "codeName": name, "errmsg": "x"});
-            let error: mongodb::error::CommandError = serde_json::from_value(command).unwrap();
-            let problem = body(ApiError::from(MongoError::from(ErrorKind::Command(error)))).await;
-            assert_eq!(problem["type"], format!("urn:taskwire:problem:{kind}"), "{code}");
-        }
-    }
-
-    #[test]
-    fn a_made_up_field_name_is_shown_only_in_part() {
-        assert_eq!(FieldError::new("x".repeat(5000), "").field.len(), 120);
-    }
-}
+mod tests;

@@ -7,8 +7,8 @@ const isServed = () =>
     () => false,
   );
 
-/** Throws `NewVersion` where the server is there and the script is not. */
-async function fetched<Module>(load: () => Promise<Module>): Promise<Module> {
+/** A script that is loaded on demand. Throws `NewVersion` where the server is there and the script is not. */
+export async function fetched<Module>(load: () => Promise<Module>): Promise<Module> {
   try {
     return await load();
   } catch {

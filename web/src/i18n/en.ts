@@ -140,6 +140,7 @@ const en = {
       untried: "No delivery yet",
       failing: "Failing",
       paused: "Paused",
+      fine: "No trouble",
       off: "Off",
       gone: "Target is gone",
       "failing-for-5-days": "Gave up",

@@ -140,6 +140,7 @@ const he: typeof en = {
       untried: "עדיין ללא מסירות",
       failing: "נכשל",
       paused: "מושהה",
+      fine: "ללא תקלות",
       off: "כבוי",
       gone: "היעד איננו",
       "failing-for-5-days": "הופסק",

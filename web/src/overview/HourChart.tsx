@@ -33,7 +33,7 @@ function useWidth() {
 }
 
 /** Attempts by hour, successes below failures; the past on the side where a language begins. */
-export default function HourChart({ hours }: { hours: Hour[] }) {
+export function HourChart({ hours }: { hours: Hour[] }) {
   const t = useT();
   const format = useFormat();
   const { dir } = useDirection();

@@ -1,10 +1,11 @@
 import { Box, Group, SimpleGrid, Skeleton, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { lazy, type ReactNode, Suspense } from "react";
+import type { ReactNode } from "react";
 import { queries } from "../api/queries";
-import type { Stats, StreamStatus, Webhook } from "../api/types";
+import type { Hour, Stats, StreamStatus, Webhook } from "../api/types";
 import { useGroup } from "../app/group";
+import { fetched } from "../app/lazyPage";
 import { useT } from "../i18n";
 import { useFormat } from "../i18n/format";
 import { HealthBadge } from "../ui/Badges";
@@ -14,8 +15,6 @@ import { Ltr, Name } from "../ui/Text";
 import { useNow } from "../ui/useNow";
 import { NewButton } from "../webhooks/NewButton";
 import { isLow, toneOf } from "./health";
-
-const HourChart = lazy(() => import("./HourChart"));
 
 export function OverviewPage() {
   const t = useT();
@@ -125,13 +124,25 @@ function Day({ webhooks, group }: { webhooks: Webhook[]; group: string }) {
         <Text fw={600} component="h2" m={0}>
           {t("overview.byHour")}
         </Text>
-        <Suspense fallback={<Skeleton height={250} mt="md" />}>
-          {all.data ? <HourChart hours={all.data.byHour} /> : <Skeleton height={250} mt="md" />}
-        </Suspense>
+        {all.data ? <Hours hours={all.data.byHour} /> : <Skeleton height={250} mt="md" />}
       </Box>
       <PerWebhook webhooks={webhooks} stats={each.data} />
     </>
   );
+}
+
+/** The drawing, which is loaded when it is first shown. */
+function Hours({ hours }: { hours: Hour[] }) {
+  const drawing = useQuery({
+    queryKey: ["HourChart"],
+    queryFn: () => fetched(() => import("./HourChart")),
+    staleTime: Number.POSITIVE_INFINITY,
+    structuralSharing: false,
+  });
+  if (drawing.error) return <Failure error={drawing.error} retry={() => drawing.refetch()} />;
+  if (!drawing.data) return <Skeleton height={250} mt="md" />;
+  const { HourChart } = drawing.data;
+  return <HourChart hours={hours} />;
 }
 
 function Tiles({ stats }: { stats: Stats | undefined }) {

@@ -65,7 +65,7 @@ function Filters() {
         onChange={(value) => put({ health: value === "all" ? undefined : (value as ListFilter["health"]) })}
         data={[
           { value: "all", label: t("common.all") },
-          { value: "healthy", label: t("webhooks.health.healthy") },
+          { value: "healthy", label: t("webhooks.health.fine") },
           { value: "failing", label: t("webhooks.health.failing") },
           { value: "disabled", label: t("webhooks.health.off") },
         ]}
