@@ -30,7 +30,10 @@ pub(super) async fn record_all(
 }
 
 /// Waits for the batch under way, no longer than the grace.
-pub(super) async fn wait_for(mut recording: JoinHandle<Result<(), RecordError>>, grace: Duration) -> Result<(), RecordError> {
+pub(super) async fn wait_for(
+    mut recording: JoinHandle<Result<(), RecordError>>,
+    grace: Duration,
+) -> Result<(), RecordError> {
     match tokio::time::timeout(grace, &mut recording).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(mongodb::error::Error::from(std::io::Error::other(panic.to_string())).into()),
