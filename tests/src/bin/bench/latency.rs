@@ -30,6 +30,11 @@ impl Bench {
             let value = flushes[(flushes.len() - 1) * percent / 100];
             report.add(Part::Latency, &format!("one flush to this disk: {name}"), Unit::Millis, value);
         }
+        let least = self.least_latencies().await?;
+        for (name, percent) in [("p50", 50), ("p99", 99)] {
+            let figure = format!("a change read and one document written: {name}");
+            report.add(Part::Latency, &figure, Unit::Millis, percentile_ms(&least, percent));
+        }
         for rate in self.sizes.rates.clone() {
             self.measure_latency_at(report, rate, Some(0)).await?;
             if rate == ASKED_RATE {

@@ -8,6 +8,7 @@ mod backlog;
 mod ceilings;
 mod docs;
 mod drain;
+mod floor;
 mod inbound;
 mod isolation;
 mod latency;
