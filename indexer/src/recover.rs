@@ -7,6 +7,7 @@
 //! still tells after T0 and a chunk has told already is dropped by the fold, as after a first start.
 
 mod compare;
+mod gone;
 mod rows;
 mod story;
 
@@ -25,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 use crate::bootstrap::{Meter, progress_gauges, versions_as_of};
 use crate::derive::Rules;
 use crate::fan_out::Versions;
-use crate::field_set::FieldSet;
 use crate::gap::{Gap, GapState, Phase, Reason, Tally};
 use crate::judge::{Part, Quarantined};
 use crate::lag::cluster_time;
@@ -41,8 +41,6 @@ const STORE_EVERY: Duration = Duration::from_secs(2);
 /// Seconds after a gap's end in which its chunks are read as of that end, so that the stream tells what is written
 /// meanwhile change by change. Far less than the five minutes of history that the server keeps by default.
 const AS_OF_END: u32 = 60;
-/// Tasks born and deleted inside a gap that are told apart while they are counted, at most.
-const VANISHED_MOST: usize = 100_000;
 
 /// A recovery in the name of one epoch.
 pub struct Recovery<'a> {
@@ -265,68 +263,6 @@ impl Recovery<'_> {
             told.extend(id_of(&task).zip(task.get_i64("told").ok()));
         }
         Ok(told)
-    }
-
-    /// The next snapshots whose task may be gone; of those whose task is, tombstones.
-    async fn bury(&mut self, range: &mut Range, time: Timestamp) -> Result<Vec<Found>, RecordError> {
-        let living = Query { filter: doc! { "deleted": { "$ne": true } }, ..Query::default() };
-        let chunk = scan::chunk(self.store, names::SNAPSHOTS, range, &living, time).await?;
-        let keys: Vec<Bson> = chunk.documents().filter_map(key_of).collect();
-        let there = doc! {
-            "find": &self.mapping.task.collection, "filter": { "_id": { "$in": keys } }, "projection": { "_id": 1 },
-            "batchSize": scan::CHUNK, "readConcern": scan::as_of(time),
-        };
-        let there = scan::find_all(self.store, &there).await?;
-        let there: HashSet<DocId> = there.iter().filter_map(|task| id_of(task)).collect();
-        let gone = chunk.documents().filter(|snapshot| id_of(snapshot).is_some_and(|id| !there.contains(&id)));
-        let mut found = Vec::new();
-        for raw in gone {
-            let (Some(id), Some(key)) = (id_of(raw), key_of(raw)) else { continue };
-            let stone = Snapshot {
-                id,
-                at: StreamTime::new(time, StreamTime::END),
-                sequence: raw.get_i64("sequence").unwrap_or(0),
-                state: None,
-                reviewed: true,
-                swap: None,
-                unknown: FieldSet::default(),
-            };
-            let part = Part { snapshots: vec![stone], ..Part::default() };
-            found.push(Found { key, part, tally: Tally { deleted: 1, ..Tally::default() } });
-        }
-        range.reach(chunk.last);
-        Ok(found)
-    }
-
-    /// Counts the tasks that only history rows know: born and deleted inside the gap.
-    async fn count_vanished(
-        &mut self,
-        range: &mut Range,
-        time: Timestamp,
-        gap: &mut Gap,
-        vanished: &mut HashSet<DocId>,
-    ) -> Result<Vec<Found>, RecordError> {
-        let Some((history, _)) = rows::shape(self.mapping) else {
-            range.done = true;
-            return Ok(Vec::new());
-        };
-        if range.last.is_none() {
-            range.from = rows::since(gap.from).get_document("_id").ok().and_then(|since| since.get("$gte")).cloned();
-        }
-        let chunk = scan::chunk(self.store, &history.collection, range, &Query::default(), time).await?;
-        let named = rows::tasks_named(chunk.documents(), self.mapping, gap.from);
-        let keys: Vec<Bson> = named.iter().cloned().map(Into::into).collect();
-        let known = doc! {
-            "find": names::SNAPSHOTS, "filter": { "_id": { "$in": keys } }, "projection": { "_id": 1 },
-            "batchSize": scan::CHUNK,
-        };
-        let known = scan::find_all(self.store, &known).await?;
-        let known: HashSet<DocId> = known.iter().filter_map(|snapshot| id_of(snapshot)).collect();
-        let unknown = named.into_iter().filter(|task| !known.contains(task));
-        vanished.extend(unknown.take(VANISHED_MOST.saturating_sub(vanished.len())));
-        gap.vanished = i64::try_from(vanished.len()).unwrap_or(i64::MAX);
-        range.reach(chunk.last);
-        Ok(Vec::new())
     }
 
     /// Records what was found, in transactions of a bounded size, each with the progress it makes.
