@@ -111,7 +111,8 @@ impl Recovery<'_> {
         let mut meter = Meter::new(gap.progress.done);
         let mut stored = Instant::now();
         let mut vanished = HashSet::new();
-        let mut as_of_end = true;
+        // Never as of a time before that of a chunk that is told: a task that came back since would be taken for gone.
+        let mut as_of_end = gap.progress.phase == Phase::Tasks && gap.progress.last.is_none();
         if gap.progress.phase == Phase::Rows {
             // What was counted before a kill is counted again.
             gap.enter(Phase::Rows);
